@@ -119,12 +119,13 @@ const (
 	Running   Status = "running"   // has begun
 	Succeeded Status = "succeeded" // ran to its end
 	Failed    Status = "failed"    // ran and failed: an exception, a time limit, a crash
+	Canceled  Status = "canceled"  // was stopped before its end: the caller left, or the turn's time was up
 	Rejected  Status = "rejected"  // was not run: no such tool, or unusable arguments
 )
 
 // Step is one tool call as people see it.
 type Step struct {
-	ID         string `json:"id"` // unique within the turn
+	Number     int    `json:"number"` // counts from 1 within the turn
 	Tool       string `json:"tool"`
 	Code       string `json:"code,omitempty"`
 	Status     Status `json:"status"`
