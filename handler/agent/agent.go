@@ -19,8 +19,9 @@ import (
 // Implementations are safe for concurrent use.
 type Model interface {
 	// Next returns the model's next step. It hands pieces of the answer's
-	// text to text as they arrive, in order and from one goroutine; text is
-	// never nil. It obeys ctx. Its errors are classified (package fault).
+	// text to text as they arrive, in order and from one goroutine. A nil
+	// text says that nobody waits for them, which makes the step cheaper.
+	// It obeys ctx. Its errors are classified (package fault).
 	Next(ctx context.Context, r Request, text func(delta string)) (Response, error)
 }
 

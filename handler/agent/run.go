@@ -72,7 +72,7 @@ var errTimeUp = errors.New("the turn's time is up")
 
 // Run takes one turn: items is the conversation, ending with what the user
 // said; tools serve this turn alone. It calls on with each event, one at a
-// time, and never after it has returned.
+// time, and never after it has returned; on may be nil.
 //
 // The error is the platform's (a classified one, see package fault) or the
 // context's. The outcome is valid beside an error: it is what was done before.
@@ -84,7 +84,17 @@ func (a *Agent) Run(ctx context.Context, items []Item, tools []Tool, on func(Eve
 	if err != nil && context.Cause(ctx) == errTimeUp {
 		t.outcome.Limit, err = LimitTime, nil
 	}
+	if t.outcome.Limit != LimitNone {
+		t.streamed = false
+		t.text(t.outcome.Limit.sentence())
+	}
 	return t.result(), err
+}
+
+// sentence closes an answer that a limit cut short, for people.
+func (l Limit) sentence() string {
+	return "[Stopped here: this turn reached its limit of " + map[Limit]string{LimitSteps: "steps", LimitTokens: "tokens",
+		LimitOutput: "output from code", LimitTime: "time"}[l] + ". What was done is kept; say \"go on\" to continue.]"
 }
 
 // run alternates between model and tools until one of the ends: an answer, a
@@ -109,12 +119,16 @@ func (t *turn) run(ctx context.Context) error {
 // ask takes one step of the model and returns the calls it wants.
 func (t *turn) ask(ctx context.Context) ([]Call, error) {
 	t.streamed = false
+	var text func(string) // nil: an answer that nobody watches is cheaper in one piece
+	if t.on != nil {
+		text = t.text
+	}
 	response, err := t.Model.Next(ctx, Request{
 		Instructions:    t.Instructions,
 		Tools:           t.specs,
 		Items:           t.items,
 		MaxOutputTokens: max(leastAnswerTokens, min(t.Limits.AnswerTokens, t.Limits.Tokens-t.tokens())),
-	}, t.text)
+	}, text)
 	if err != nil {
 		return nil, err
 	}

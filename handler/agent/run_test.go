@@ -34,8 +34,10 @@ type step = func(context.Context, agent.Request, func(string)) (agent.Response, 
 
 func answers(text string) step {
 	return func(_ context.Context, _ agent.Request, out func(string)) (agent.Response, error) {
-		for _, word := range strings.SplitAfter(text, " ") {
-			out(word)
+		if out != nil {
+			for _, word := range strings.SplitAfter(text, " ") {
+				out(word)
+			}
 		}
 		return agent.Response{Text: text, Items: []agent.Item{{Model: json.RawMessage(`"answer"`)}},
 			Usage: agent.Usage{InputTokens: 10, OutputTokens: 5}}, nil
@@ -154,6 +156,14 @@ func TestPiecesAddUpToTheText(t *testing.T) {
 	}
 }
 
+func TestNobodyWatches(t *testing.T) {
+	a, _ := newAgent(nil, calls(agent.Call{ID: "a", Tool: "echo"}), answers("all is done"))
+	out, err := a.Run(t.Context(), hello, []agent.Tool{tool{name: "echo", run: echo}}, nil)
+	if err != nil || out.Text != "all is done" || len(out.Steps) != 1 {
+		t.Errorf("Run = %+v, %v", out, err)
+	}
+}
+
 func TestWhatAToolDoesWrongIsContent(t *testing.T) {
 	for name, test := range map[string]struct {
 		call agent.Call
@@ -231,6 +241,9 @@ func TestLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, _ := newAgent(test.limits, test.model)
 			out, err := a.Run(t.Context(), hello, []agent.Tool{tool{name: "echo", run: echo}}, ignore)
+			if !strings.HasSuffix(out.Text, `say "go on" to continue.]`) {
+				t.Errorf("text = %q, want it to say that a limit was reached", out.Text)
+			}
 			if err != nil || out.Limit != test.want || len(out.Steps) != test.steps {
 				t.Errorf("limit = %q after %d steps, err %v; want %q after %d", out.Limit, len(out.Steps), err, test.want, test.steps)
 			}

@@ -25,6 +25,7 @@ type turn struct {
 func newTurn(a *Agent, items []Item, tools []Tool, on func(Event)) *turn {
 	t := &turn{Agent: a, tools: make(map[string]Tool, len(tools)), items: items[:len(items):len(items)],
 		before: len(items), outputLeft: a.Limits.OutputBytes, on: on}
+	t.outcome.Steps = []Step{} // "steps": [] in JSON, never null
 	for _, tool := range tools {
 		spec := tool.Spec()
 		t.tools[spec.Name] = tool
@@ -44,6 +45,9 @@ func (t *turn) append(items ...Item) { t.items = append(t.items, items...) }
 func (t *turn) tokens() int { return t.outcome.Usage.InputTokens + t.outcome.Usage.OutputTokens }
 
 func (t *turn) emit(e Event) {
+	if t.on == nil {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.on(e)

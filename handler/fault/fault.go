@@ -20,22 +20,24 @@ import (
 type Kind int
 
 const (
-	Internal      Kind = iota // a bug, or a failure nobody foresaw
-	Invalid                   // the request is wrong; repeating it is useless
-	TooLarge                  // the request is bigger than is allowed
-	Unsupported               // the request's media type is not understood
-	NotFound                  // no such thing, or it is not the caller's
-	Conflict                  // the thing is busy or changed meanwhile
-	Refused                   // the model's provider will not serve this content
-	Throttled                 // too many requests; see RetryAfter
-	Denied                    // a service refused our identity: an operator must act
-	Misconfigured             // a setting names something that is not there: an operator must act
-	Unavailable               // a service is down or broke off; a repeat may work
-	Deadline                  // time ran out
-	Canceled                  // the caller went away
+	Internal        Kind = iota // a bug, or a failure nobody foresaw
+	Invalid                     // the request is wrong; repeating it is useless
+	Unauthenticated             // nobody says who the caller is
+	TooLarge                    // the request is bigger than is allowed
+	Unsupported                 // the request's media type is not understood
+	Method                      // the HTTP method is not offered
+	NotFound                    // no such thing, or it is not the caller's
+	Conflict                    // the thing is busy or changed meanwhile
+	Refused                     // the model's provider will not serve this content
+	Throttled                   // too many requests; see RetryAfter
+	Denied                      // a service refused our identity: an operator must act
+	Misconfigured               // a setting names something that is not there: an operator must act
+	Unavailable                 // a service is down or broke off; a repeat may work
+	Deadline                    // time ran out
+	Canceled                    // the caller went away
 )
 
-var kindNames = [...]string{"internal", "invalid", "too_large", "unsupported", "not_found", "conflict",
+var kindNames = [...]string{"internal", "invalid", "unauthenticated", "too_large", "unsupported", "method", "not_found", "conflict",
 	"refused", "throttled", "denied", "misconfigured", "unavailable", "deadline", "canceled"}
 
 // String returns the kind's name as it stands in logs.
