@@ -1,6 +1,8 @@
 package localazure
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -65,7 +67,7 @@ func (f *Faults) wrap(next http.Handler, body func(status int) string) http.Hand
 			next.ServeHTTP(w, r)
 			return
 		}
-		if !wait(r, fault.Delay) {
+		if fault.Delay > 0 && !(takeBody(r) && wait(r, fault.Delay)) {
 			return
 		}
 		if fault.CutAfter != 0 {
@@ -96,6 +98,15 @@ func (f Fault) write(w http.ResponseWriter, body func(status int) string) {
 	}
 	w.WriteHeader(f.Status)
 	_, _ = w.Write([]byte(text))
+}
+
+// takeBody reads the request's body, for next to read from memory, and reports
+// whether it came whole. Until then the server does not notice that the caller
+// goes away.
+func takeBody(r *http.Request) bool {
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil
 }
 
 // wait reports whether d passed before the caller went away.
