@@ -1,0 +1,7 @@
+//go:build !linux
+
+package python
+
+const parentVariable = ""
+
+func playParent() {}
