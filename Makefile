@@ -8,6 +8,7 @@ SHELL   := /bin/bash
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 STAMP   := -X keyless/handler/app.Version=$(VERSION)
 PYTHON  := handler/localazure/python/assets/python.wasm
+FUZZTIME := 10s
 AZURITE := .cache/azurite/node_modules/azurite/package.json
 
 .PHONY: help run test lint fuzz bench dist start python azurite clean
@@ -28,6 +29,16 @@ lint: ## gofmt, go vet, staticcheck
 	go tool staticcheck ./...
 	GOOS=darwin GOARCH=arm64 go vet ./handler/local
 	GOOS=windows GOARCH=amd64 go vet ./handler/local
+
+fuzz: ## fuzz what parses foreign bytes, each target for FUZZTIME (10s)
+	@for package in $$(go list ./handler/...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+bench: python ## time a turn through the handler against the bare HTTP calls that it makes, and the parts
+	go test -run '^$$' -bench . -benchmem ./handler/e2e ./handler/llm ./handler/identity
 
 dist: ## stage the Functions app in dist/: host.json, the functions, one static linux/amd64 binary
 	@rm -rf dist && mkdir -p dist

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -127,12 +128,22 @@ func (c *call) number(name string, byDefault, most int) (int, error) {
 }
 
 func (c *call) json(status int, v any) error {
-	data, err := json.Marshal(v)
+	data, err := encodeJSON(v)
 	if err != nil {
 		return err
 	}
 	c.w.Header().Set("Content-Type", "application/json")
 	c.w.WriteHeader(status)
-	_, _ = c.w.Write(append(data, '\n')) // the caller may have gone
+	_, _ = c.w.Write(data) // the caller may have gone
 	return nil
+}
+
+// encodeJSON encodes v in one line, newline included. It leaves < and > as they
+// are, which code is full of: no answer of ours is HTML, and none is sniffed.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(v)
+	return b.Bytes(), err
 }

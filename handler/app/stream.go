@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync"
@@ -67,16 +66,16 @@ func (s *stream) event(e conversation.Event) {
 }
 
 func (s *stream) send(name string, data any) {
-	encoded, err := json.Marshal(data)
+	encoded, err := encodeJSON(data)
 	if err != nil {
-		encoded, name = []byte(`{"code":"internal_error","detail":"An event could not be written."}`), "error"
+		encoded, name = []byte(`{"code":"internal_error","detail":"An event could not be written."}`+"\n"), "error"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.open {
 		s.begin()
 	}
-	s.write(fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, encoded))
+	s.write(fmt.Appendf(nil, "event: %s\ndata: %s\n", name, encoded))
 }
 
 // begin writes the header and starts the heartbeat.

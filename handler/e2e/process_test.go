@@ -214,14 +214,10 @@ func TestTheLogHoldsNothingPrivate(t *testing.T) {
 }
 
 func TestLocalRun(t *testing.T) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
 	// Without a host's port, as make run starts it; the cache of compiled
 	// Python is the machine's.
 	port := freePort(t)
-	h := launch(t, localBinary, map[string]string{"FUNCTIONS_CUSTOMHANDLER_PORT": "", "PORT": port, "XDG_CACHE_HOME": cache})
+	h := launch(t, localBinary, map[string]string{"FUNCTIONS_CUSTOMHANDLER_PORT": "", "PORT": port, "XDG_CACHE_HOME": userCache(t)})
 	h.base = "http://127.0.0.1:" + port
 	h.waitReady(t)
 	first := h.send(t, mode{}, "POST", "/api/chat", `{"message": "What is 23 * 19?"}`)
@@ -262,11 +258,7 @@ func TestLocalRun(t *testing.T) {
 }
 
 func TestLocalRunUnderTheHost(t *testing.T) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := launch(t, localBinary, map[string]string{"XDG_CACHE_HOME": cache})
+	h := launch(t, localBinary, map[string]string{"XDG_CACHE_HOME": userCache(t)})
 	h.waitReady(t)
 	if got := h.chat(t, "What is 2^10?", ""); got.status != 200 || !strings.Contains(got.text("reply"), "1024") {
 		t.Errorf("answer %d %s", got.status, got.body)

@@ -164,7 +164,7 @@ func (s *Source) fetch(scope string) (*held, error) {
 	began := time.Now()
 	token, err := s.cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 	now := time.Now()
-	log := s.log.With("audience", audienceOf(scope), "took", now.Sub(began))
+	log := s.log.With("audience", audienceOf(scope), "ms", now.Sub(began).Milliseconds())
 	switch {
 	case err != nil && s.life.Err() != nil:
 		return nil, fmt.Errorf("the token source is closed: %w", err)

@@ -332,7 +332,7 @@ func TestLog(t *testing.T) {
 		}
 		log := out.String()
 		for text, want := range map[string]int{
-			"level=INFO": 1, "level=WARN": 1, "audience=https://cognitiveservices.azure.com": 2, "took=1s": 2,
+			"level=INFO": 1, "level=WARN": 1, "audience=https://cognitiveservices.azure.com": 2, "ms=1000": 2,
 			errDown.Error(): 1, "token-1": 0, "token-2": 0,
 		} {
 			if n := strings.Count(log, text); n != want {

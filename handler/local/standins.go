@@ -141,7 +141,7 @@ func (s *standIns) storage(context.Context) error {
 // tokens for the stand-ins; for services that are real it hands on those of
 // the developer who is signed in, so that the app takes one path in all cases.
 func (s *standIns) identity(context.Context) error {
-	developer, err := identity.NewCredential(identity.Config{})
+	developer, err := developerCredential(s.getenv)
 	if err != nil {
 		return err
 	}
@@ -158,6 +158,20 @@ func (s *standIns) identity(context.Context) error {
 	}
 	s.say("identity", "stood in: tokens for what is stood in are made here, those for real services are of whoever did az login")
 	return nil
+}
+
+// developerCredential returns the credential of whoever is signed in here. It
+// looks at developers' sign-ins alone unless a setting says otherwise: other
+// clouds' machines have a metadata service at the address of Azure's, and
+// their answer would end the search.
+func developerCredential(getenv func(string) string) (azcore.TokenCredential, error) {
+	const selection = "AZURE_TOKEN_CREDENTIALS"
+	if getenv(selection) == "" {
+		if err := os.Setenv(selection, "dev"); err != nil {
+			return nil, fmt.Errorf("set %s: %w", selection, err)
+		}
+	}
+	return identity.NewCredential(identity.Config{})
 }
 
 // realAudiences returns whose tokens the app needs for services that are real.

@@ -24,7 +24,7 @@ func TestBlob(t *testing.T) {
 		return backend{
 			records: openBlob(t, config),
 			env: []string{
-				holdEndpoint + "=" + emulator.endpoint, holdCert + "=" + emulator.certFile, holdIn + "=" + config.Container,
+				holdEndpoint + "=" + emulator.Endpoint, holdCert + "=" + emulator.CertFile, holdIn + "=" + config.Container,
 			},
 			frees: testLease,
 		}

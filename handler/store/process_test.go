@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"keyless/handler/store"
+	"keyless/handler/store/azurite"
 )
 
 // The test binary runs itself as another process that holds a record's lock.
@@ -41,12 +42,12 @@ func runTests(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	a, stop, err := startAzurite(dir)
+	var stop func()
+	emulator, stop, err = azurite.Start(dir)
 	if err != nil {
 		return 0, err
 	}
 	defer stop()
-	emulator = a
 	return m.Run(), nil
 }
 
@@ -68,7 +69,8 @@ func openHeld() (records, error) {
 	if dir := os.Getenv(holdDir); dir != "" {
 		return store.OpenDir(dir)
 	}
-	config, err := azurite{os.Getenv(holdEndpoint), os.Getenv(holdCert)}.config(os.Getenv(holdIn), storageAudience)
+	emulator = azurite.Server{Endpoint: os.Getenv(holdEndpoint), CertFile: os.Getenv(holdCert)}
+	config, err := blobConfig(os.Getenv(holdIn), storageAudience)
 	if err != nil {
 		return nil, err
 	}
