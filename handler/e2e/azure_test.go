@@ -24,18 +24,25 @@ type azure struct {
 	calls []string // "POST /openai/v1/responses https://cognitiveservices.azure.com"
 }
 
-// newAzure starts the services, with planner for a model.
+// newAzure starts the services, with planner for a model and real Python.
 func newAzure(t testing.TB, planner localazure.Planner) *azure {
+	t.Helper()
+	return newAzureWith(t, planner, localazure.SessionPoolConfig{
+		Start: func(ctx context.Context, dir string) (localazure.PythonSession, error) { return engine.Start(ctx, dir) }})
+}
+
+// newAzureWith starts the services, with a session pool as pool says.
+func newAzureWith(t testing.TB, planner localazure.Planner, pool localazure.SessionPoolConfig) *azure {
 	t.Helper()
 	issuer, err := localazure.NewIssuer()
 	if err != nil {
 		t.Fatal(err)
 	}
+	pool.Issuer, pool.Dir = issuer, t.TempDir()
 	a := &azure{
 		tokens: localazure.NewIdentity(issuer),
 		openai: localazure.NewOpenAI(localazure.OpenAIConfig{Deployments: []string{"model"}, Planner: planner, Issuer: issuer, Reasoning: true}),
-		pool: localazure.NewSessionPool(localazure.SessionPoolConfig{Issuer: issuer, Dir: t.TempDir(),
-			Start: func(ctx context.Context, dir string) (localazure.PythonSession, error) { return engine.Start(ctx, dir) }}),
+		pool:   localazure.NewSessionPool(pool),
 	}
 	t.Cleanup(func() { _ = a.pool.Close() })
 	a.env = a.tokens.Env(a.serve(t, a.tokens))

@@ -10,13 +10,15 @@ import (
 	"testing"
 
 	"keyless/handler/localazure"
+	"keyless/handler/localazure/python"
 )
 
 // BenchmarkTurn times a turn of two model calls and one execution, alone and
 // one after the other: through the handler, and as the three bare HTTP calls
 // that it makes. The difference is what the agent adds.
 func BenchmarkTurn(b *testing.B) {
-	az := newAzure(b, localazure.PlannerFunc(runs))
+	az := newAzureWith(b, localazure.PlannerFunc(runs), localazure.SessionPoolConfig{MaxSessions: 1 << 20,
+		Start: func(context.Context, string) (localazure.PythonSession, error) { return instant{}, nil }})
 	h := startHandler(b, az.env)
 	b.Run("handler", func(b *testing.B) {
 		for b.Loop() {
@@ -38,6 +40,16 @@ func BenchmarkTurn(b *testing.B) {
 		}
 	})
 }
+
+// instant is a Python that takes no time.
+type instant struct{}
+
+func (instant) Run(context.Context, python.Request) (python.Outcome, error) {
+	value := "42"
+	return python.Outcome{Ending: python.Completed, Value: &value}, nil
+}
+
+func (instant) Close() error { return nil }
 
 // bare makes the calls of a turn with net/http and encoding/json alone.
 type bare struct{ model, pool, modelToken, poolToken string }
