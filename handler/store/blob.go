@@ -47,10 +47,10 @@ type BlobConfig struct {
 // Blob keeps records as blobs, for any number of instances. It is safe for
 // concurrent use. A lock is a lease on the blob, renewed in the background.
 //
-// Round trips: Create 1 (2 if the key is taken), Get 1, Update 4 (lease, get,
-// put, release; 3 if nothing is written), Start 4 (put, lease, put, release),
-// Remove 2 (lease, delete), a busy
-// record 1; and one each third of the lease's length while a lock is held.
+// Round trips: Create 1 (2 if the key is taken), Get 1, Edit 2 (get, put), List
+// 1, Update 4 (lease, get, put, release; 3 if nothing is written), Start 4 (put,
+// lease, put, release), Remove 2 (lease, delete), a busy record 1; and one each
+// third of the lease's length while a lock is held.
 type Blob struct {
 	container *container.Client
 	place     string // the container's URL, for messages
@@ -136,12 +136,18 @@ func stamped(ctx context.Context, client *blockblob.Client, stamp string) bool {
 
 // Get reads a record. It returns fault.NotFound (record_not_found).
 func (b *Blob) Get(ctx context.Context, key string) ([]byte, error) {
+	data, _, err := b.getTagged(ctx, key)
+	return data, err
+}
+
+// getTagged reads a record, and the tag of the version that was read.
+func (b *Blob) getTagged(ctx context.Context, key string) ([]byte, *azcore.ETag, error) {
 	if err := checkKey(key); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	answer, err := b.container.NewBlobClient(key).DownloadStream(ctx, nil)
 	if err != nil {
-		return nil, b.blobFault(ctx, "read", key, err)
+		return nil, nil, b.blobFault(ctx, "read", key, err)
 	}
 	// The pipeline's retries end with the answer's head; this one goes on
 	// where a broken body stopped.
@@ -149,9 +155,9 @@ func (b *Blob) Get(ctx context.Context, key string) ([]byte, error) {
 	defer func() { _ = stream.Close() }()
 	data, err := io.ReadAll(stream)
 	if err != nil {
-		return nil, b.blobFault(ctx, "read", key, err)
+		return nil, nil, b.blobFault(ctx, "read", key, err)
 	}
-	return data, nil
+	return data, answer.ETag, nil
 }
 
 // Update locks the record, hands fn its content, writes what fn returns unless

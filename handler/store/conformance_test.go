@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -24,6 +25,9 @@ func testStore(t *testing.T, open func(t *testing.T) backend) {
 	for name, test := range map[string]func(*testing.T, backend){
 		"create":             testCreate,
 		"start":              testStart,
+		"edit":               testEdit,
+		"many edits":         testManyEdits,
+		"list":               testList,
 		"missing record":     testMissing,
 		"wrong key":          testWrongKey,
 		"update":             testUpdate,
@@ -82,6 +86,75 @@ func testStart(t *testing.T, s backend) {
 	wantCode(t, err, fault.Conflict, "record_exists")
 	if err := s.Update(t.Context(), key, func(context.Context, []byte) ([]byte, error) { return []byte("four"), nil }); err != nil {
 		t.Errorf("update after start: %v", err)
+	}
+}
+
+func testEdit(t *testing.T, s backend) {
+	edit := func(next []byte, err error) error {
+		return s.Edit(t.Context(), key, func([]byte) ([]byte, error) { return next, err })
+	}
+	wantCode(t, edit([]byte("x"), nil), fault.NotFound, "record_not_found")
+	create(t, s, "one")
+	if err := edit([]byte("two"), nil); err != nil {
+		t.Error(err)
+	}
+	wantRecord(t, s, "two")
+	if err := edit(nil, nil); err != nil {
+		t.Error(err)
+	}
+	if err := edit([]byte("three"), context.Canceled); !errors.Is(err, context.Canceled) {
+		t.Errorf("Edit = %v, want fn's error", err)
+	}
+	wantRecord(t, s, "two")
+}
+
+func testManyEdits(t *testing.T, s backend) {
+	create(t, s, "0")
+	const writers = 12
+	var done sync.WaitGroup
+	for range writers {
+		done.Go(func() {
+			err := s.Edit(t.Context(), key, func(data []byte) ([]byte, error) {
+				n, err := strconv.Atoi(string(data))
+				return []byte(strconv.Itoa(n + 1)), err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	done.Wait()
+	wantRecord(t, s, strconv.Itoa(writers))
+}
+
+func testList(t *testing.T, s backend) {
+	if keys, next, err := s.List(t.Context(), "list/mine", "", 10); len(keys) > 0 || next != "" || err != nil {
+		t.Errorf("an empty folder: %q %q %v", keys, next, err)
+	}
+	var want []string
+	for n := range 7 {
+		name := "list/mine/" + strconv.Itoa(n) + ".json"
+		want = append(want, name)
+		if err := s.Create(t.Context(), name, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Create(t.Context(), "list/other/0.json", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for cursor := ""; ; {
+		keys, next, err := s.List(t.Context(), "list/mine", cursor, 3)
+		if err != nil || len(keys) > 3 {
+			t.Fatalf("a page: %q %v", keys, err)
+		}
+		got = append(got, keys...)
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("listed %q, want %q", got, want)
 	}
 }
 

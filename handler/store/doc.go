@@ -3,7 +3,7 @@
 //
 // [Blob] keeps them in a container of Azure Blob Storage and is what a
 // deployment uses; [Dir] keeps them in a directory and serves local runs. Both
-// have the same five methods and pass the same conformance tests. Their
+// have the same methods and pass the same conformance tests. Their
 // consumers declare the interface that they need of them.
 //
 // The point of the package is Update: it locks a record, hands its content to
@@ -12,6 +12,10 @@
 // second is told at once that the record is busy. A holder that is killed
 // frees the record without anybody's help: at once in a directory, within the
 // lease's length (60 s) in Blob Storage.
+//
+// For short changes there is Edit, which takes no lock and tries again when
+// somebody else was faster; a record should be changed by one of the two, not
+// by both.
 //
 // Errors are classified (package fault). Beside what each method names, Blob's
 // methods return Denied, Misconfigured, Throttled and Unavailable with a code

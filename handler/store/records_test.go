@@ -15,6 +15,8 @@ type records interface {
 	Create(ctx context.Context, key string, data []byte) error
 	Start(ctx context.Context, key string, data []byte, fn func(ctx context.Context) ([]byte, error)) error
 	Get(ctx context.Context, key string) ([]byte, error)
+	Edit(ctx context.Context, key string, fn func(data []byte) ([]byte, error)) error
+	List(ctx context.Context, folder, cursor string, limit int) (keys []string, next string, err error)
 	Update(ctx context.Context, key string, fn func(ctx context.Context, data []byte) ([]byte, error)) error
 	Remove(ctx context.Context, key string, fn func(ctx context.Context) error) error
 }
