@@ -32,6 +32,8 @@ const maxRecord = 16 << 20
 
 // Store keeps records under keys. Package store holds the real ones.
 type Store interface {
+	// Create writes a new record. fault.Conflict if the key is taken.
+	Create(ctx context.Context, key string, data []byte) error
 	// Start writes a new record and holds its lock while fn runs; then it
 	// goes on as Update does. fault.Conflict if the key is taken.
 	Start(ctx context.Context, key string, data []byte, fn func(ctx context.Context) ([]byte, error)) error
@@ -55,6 +57,8 @@ type Sessions interface {
 	// container names the container that ran this conversation's code last;
 	// the tools compare and renew it.
 	Tools(identifier string, container *string) []agent.Tool
+	// Run runs code in the session, for at most limit, as a tool of Tools would.
+	Run(ctx context.Context, identifier string, container *string, code string, limit time.Duration) (agent.Result, error)
 	// End ends the session, if there is one, with its variables and files.
 	End(ctx context.Context, identifier string) error
 }
@@ -70,11 +74,22 @@ type Service struct {
 	Now           func() time.Time
 }
 
-// Question is what a caller asks.
+// Question is what a caller asks: a message for the agent or, without the
+// model, code to run.
 type Question struct {
 	Owner          string
 	ConversationID string // empty: a new conversation
 	Message        string
+	Code           string        // in place of Message
+	Limit          time.Duration // for Code; positive
+
+	// Enter, if set, is called when the conversation is locked and before
+	// anything is run. Its error ends the turn, and nothing was done.
+	Enter func(ctx context.Context) error
+	// Leave, if set, is called with what came of the turn, still under the
+	// lock and before the turn is saved. Its error replaces the turn's, and
+	// nothing is saved.
+	Leave func(ctx context.Context, reply Reply, err error) error
 }
 
 // Event is something that happens while a question is answered. The first
@@ -99,7 +114,7 @@ type Reply struct {
 // Errors: conversation_not_found, conversation_busy, conversation_full,
 // message_empty, message_too_long, and those of the agent.
 func (s *Service) Answer(ctx context.Context, q Question, on func(Event)) (Reply, error) {
-	if err := checkMessage(q.Message); err != nil {
+	if err := q.check(); err != nil {
 		return Reply{}, err
 	}
 	if q.ConversationID == "" {
@@ -131,13 +146,8 @@ func (s *Service) Answer(ctx context.Context, q Question, on func(Event)) (Reply
 // begin answers the first question of a new conversation. The conversation
 // exists from before its id is told.
 func (s *Service) begin(ctx context.Context, q Question, on func(Event)) (Reply, error) {
-	now := s.Now().UTC()
-	r := &record{ID: strings.ToLower(rand.Text()), Owner: q.Owner, CreatedAt: now, UpdatedAt: now}
-	key, err := recordKey(q.Owner, r.ID)
-	if err != nil {
-		return Reply{}, err
-	}
-	data, err := r.encode()
+	r := s.newRecord(q.Owner)
+	key, data, err := r.pack()
 	if err != nil {
 		return Reply{}, err
 	}
@@ -151,34 +161,98 @@ func (s *Service) begin(ctx context.Context, q Question, on func(Event)) (Reply,
 	return reply, err
 }
 
-// turn runs the agent in r and returns the record's new content, nil if there
+// turn takes one turn in r and returns the record's new content, nil if there
 // is nothing to keep.
 func (s *Service) turn(ctx context.Context, r *record, q Question, on func(Event)) (Reply, []byte, error) {
-	var events func(agent.Event)
+	if q.Enter != nil {
+		if err := q.Enter(ctx); err != nil {
+			return Reply{ConversationID: r.ID}, nil, err
+		}
+	}
 	if on != nil {
 		on(Event{ConversationID: r.ID})
-		events = func(e agent.Event) { on(Event{Event: e}) }
 	}
-	started := s.Now().UTC()
-	question := agent.Item{User: q.Message}
-	items := append(r.history(s.HistoryTokens), question)
-	tools := s.Sessions.Tools(identifier(q.Owner, r.ID), &r.Container)
-
-	outcome, err := s.Agent.Run(ctx, items, tools, events)
-
-	turn := Turn{Number: len(r.Turns) + 1, Status: statusOf(outcome, err), Limit: outcome.Limit, Reply: outcome.Text,
-		Steps: outcome.Steps, Usage: outcome.Usage, StartedAt: started, DurationMS: s.Now().Sub(started).Milliseconds()}
+	turn, items, err := s.take(ctx, r, q, on)
 	reply := Reply{ConversationID: r.ID, Turn: turn}
-	if err != nil && len(outcome.Steps) == 0 {
+	if q.Leave != nil {
+		if failed := q.Leave(context.WithoutCancel(ctx), reply, err); failed != nil {
+			return reply, nil, failed
+		}
+	}
+	if err != nil && len(turn.Steps) == 0 {
 		return reply, nil, err
 	}
-	turn.Message = q.Message
-	r.append(turn, append([]agent.Item{question}, outcome.Items...))
+	turn.Message, turn.Code = q.Message, q.Code
+	r.append(turn, items)
 	data, encodeErr := r.encode()
 	if err == nil {
 		err = encodeErr
 	}
 	return reply, data, err
+}
+
+// take lets the agent answer, or runs the code, and returns the turn and what
+// the model is to be shown of it later.
+func (s *Service) take(ctx context.Context, r *record, q Question, on func(Event)) (Turn, []agent.Item, error) {
+	var events func(agent.Event)
+	if on != nil {
+		events = func(e agent.Event) { on(Event{Event: e}) }
+	}
+	started := s.Now().UTC()
+	var outcome agent.Outcome
+	var items []agent.Item
+	var err error
+	if q.Code != "" {
+		outcome, items, err = s.run(ctx, r, q, events)
+	} else {
+		question := agent.Item{User: q.Message}
+		tools := s.Sessions.Tools(identifier(q.Owner, r.ID), &r.Container)
+		outcome, err = s.Agent.Run(ctx, append(r.history(s.HistoryTokens), question), tools, events)
+		items = append([]agent.Item{question}, outcome.Items...)
+	}
+	return Turn{Number: len(r.Turns) + 1, Status: statusOf(outcome, err), Limit: outcome.Limit, Reply: outcome.Text, Steps: outcome.Steps,
+		Usage: outcome.Usage, StartedAt: started, DurationMS: s.Now().Sub(started).Milliseconds()}, items, err
+}
+
+// run runs the question's code as a turn of one step. The model is told of it
+// in its next turn, as something that the user did.
+func (s *Service) run(ctx context.Context, r *record, q Question, events func(agent.Event)) (agent.Outcome, []agent.Item, error) {
+	step := agent.Step{Number: 1, Tool: "run_python", Code: q.Code, Status: agent.Running}
+	report := func(e agent.Event) {
+		if events != nil {
+			events(e)
+		}
+	}
+	report(agent.Event{Begun: &step})
+	result, err := s.Sessions.Run(ctx, identifier(q.Owner, r.ID), &r.Container, q.Code, q.Limit)
+	if err != nil {
+		return agent.Outcome{Steps: []agent.Step{}}, nil, err
+	}
+	result.Step.Number, result.Step.Tool = step.Number, step.Tool
+	report(agent.Event{Ended: &result.Step})
+	told := fmt.Sprintf("[I ran this Python in the sandbox:\n%s\nWhat came of it:\n%s]", q.Code, result.Content)
+	return agent.Outcome{Steps: []agent.Step{result.Step}}, []agent.Item{{User: told}}, nil
+}
+
+// Create makes a conversation with nothing in it and returns its id.
+func (s *Service) Create(ctx context.Context, owner string) (string, error) {
+	r := s.newRecord(owner)
+	key, data, err := r.pack()
+	if err != nil {
+		return "", err
+	}
+	return r.ID, s.Store.Create(ctx, key, data)
+}
+
+// Interrupt ends the conversation's session, and with it whatever runs there,
+// its variables and its files. The conversation stays.
+func (s *Service) Interrupt(ctx context.Context, owner, id string) error {
+	return s.Sessions.End(ctx, identifier(owner, id))
+}
+
+func (s *Service) newRecord(owner string) *record {
+	now := s.Now().UTC()
+	return &record{ID: strings.ToLower(rand.Text()), Owner: owner, CreatedAt: now, UpdatedAt: now}
 }
 
 // Get returns a page of a conversation: at most limit of the turns before
@@ -218,7 +292,16 @@ func (s *Service) Delete(ctx context.Context, owner, id string) error {
 	return err
 }
 
-func checkMessage(message string) error {
+func (q Question) check() error {
+	if q.Code != "" {
+		return nil // whoever sets it has checked it
+	}
+	return CheckMessage(q.Message)
+}
+
+// CheckMessage returns what is wrong with a message: message_empty,
+// message_too_long or message_not_utf8.
+func CheckMessage(message string) error {
 	switch {
 	case !utf8.ValidString(message):
 		return fault.New(fault.Invalid, "message_not_utf8", "The message is not valid UTF-8.")

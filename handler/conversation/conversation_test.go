@@ -46,12 +46,17 @@ type sessions struct {
 	identifiers []string
 	ended       []string
 	endErr      error
+	runErr      error
 }
 
 func (s *sessions) Tools(identifier string, container *string) []agent.Tool {
 	s.identifiers = append(s.identifiers, identifier)
 	*container += "+"
 	return []agent.Tool{tool{}}
+}
+
+func (s *sessions) Run(_ context.Context, _ string, _ *string, code string, _ time.Duration) (agent.Result, error) {
+	return agent.Result{Step: agent.Step{Status: agent.Succeeded, Code: code}, Content: "ran it"}, s.runErr
 }
 
 func (s *sessions) End(_ context.Context, identifier string) error {

@@ -23,6 +23,7 @@ const (
 type Turn struct {
 	Number     int          `json:"turn"` // counts from 1
 	Message    string       `json:"message,omitempty"`
+	Code       string       `json:"code,omitempty"` // that was run in place of a message
 	Status     Status       `json:"status"`
 	Limit      agent.Limit  `json:"limit,omitempty"`
 	Reply      string       `json:"reply"`
@@ -74,6 +75,15 @@ func (r *record) encode() ([]byte, error) {
 		return nil, fmt.Errorf("encode conversation: %w", err)
 	}
 	return data, nil
+}
+
+// pack returns where the record is stored, and its content.
+func (r *record) pack() (key string, data []byte, err error) {
+	if key, err = recordKey(r.Owner, r.ID); err != nil {
+		return "", nil, err
+	}
+	data, err = r.encode()
+	return key, data, err
 }
 
 func (r *record) append(turn Turn, items []agent.Item) {

@@ -46,6 +46,12 @@ func (i Interpreter) Tools(identifier string, container *string) []agent.Tool {
 	return []agent.Tool{&runPython{i.Pool, identifier, container}}
 }
 
+// Run runs code in the session, for at most limit (and what the pool allows,
+// 220 seconds). Code that fails is a result; errors are classified.
+func (i Interpreter) Run(ctx context.Context, identifier string, container *string, code string, limit time.Duration) (agent.Result, error) {
+	return (&runPython{i.Pool, identifier, container}).run(ctx, code, limit)
+}
+
 // End ends the session with its variables and files. That there is none is no
 // error; others are classified.
 func (i Interpreter) End(ctx context.Context, identifier string) error {
@@ -79,7 +85,12 @@ func (t *runPython) Call(ctx context.Context, arguments string, begin func(agent
 		return agent.Result{}, err
 	}
 	begin(agent.Step{Code: code})
-	e, err := t.pool.Execute(ctx, t.identifier, sessions.ExecuteRequest{Code: code, Timeout: timeLeft(ctx), MaxStreamChars: maxStream})
+	return t.run(ctx, code, timeLeft(ctx))
+}
+
+// run runs code for at most limit.
+func (t *runPython) run(ctx context.Context, code string, limit time.Duration) (agent.Result, error) {
+	e, err := t.pool.Execute(ctx, t.identifier, sessions.ExecuteRequest{Code: code, Timeout: limit, MaxStreamChars: maxStream})
 	if err != nil {
 		return agent.Result{}, explain(err)
 	}
