@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,7 @@ const poolPath = "/subscriptions/s/resourceGroups/g/sessionPools/p"
 // variables are one number, which "count" raises.
 type scriptedPython struct {
 	rig   *poolRig
+	dir   string
 	count int
 }
 
@@ -44,12 +46,19 @@ func (s *scriptedPython) Run(ctx context.Context, r python.Request) (python.Outc
 		outcome.Value = &rest
 	case "print":
 		outcome.Stdout = strings.Repeat("ü", min(5000, r.MaxStreamBytes/2))
+	case "write": // a file, with its path as the content
+		name := filepath.Join(s.dir, rest)
+		return outcome, errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(rest), 0o600))
 	case "limit":
 		outcome.Value = new(fmt.Sprint(r.Timeout.Seconds()))
 	case "block":
 		s.rig.blocked <- struct{}{}
-		<-ctx.Done()
-		return outcome, ctx.Err()
+		select {
+		case outcome.Ending = <-s.rig.endings:
+			return outcome, nil
+		case <-ctx.Done():
+			return outcome, ctx.Err()
+		}
 	case "break":
 		return outcome, errors.New("no interpreter")
 	default: // an ending, with what was printed before
@@ -69,7 +78,8 @@ type poolRig struct {
 	issuer                         *localazure.Issuer
 	dir                            string
 	started, closed, runs, running atomic.Int32
-	blocked                        chan struct{} // gets one for each "block" that began
+	blocked                        chan struct{}      // gets one for each "block" that began
+	endings                        chan python.Ending // ends a "block"
 }
 
 func newPoolRig(t *testing.T, config localazure.SessionPoolConfig) *poolRig {
@@ -78,11 +88,11 @@ func newPoolRig(t *testing.T, config localazure.SessionPoolConfig) *poolRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rig := &poolRig{issuer: issuer, dir: t.TempDir(), blocked: make(chan struct{}, 10)}
+	rig := &poolRig{issuer: issuer, dir: t.TempDir(), blocked: make(chan struct{}, 10), endings: make(chan python.Ending)}
 	config.Issuer, config.Dir = issuer, rig.dir
 	config.Start = func(_ context.Context, dir string) (localazure.PythonSession, error) {
 		rig.started.Add(1)
-		return &scriptedPython{rig: rig}, os.WriteFile(dir+"/file", nil, 0o600)
+		return &scriptedPython{rig: rig, dir: dir}, nil
 	}
 	rig.SessionPool = localazure.NewSessionPool(config)
 	return rig
@@ -125,7 +135,7 @@ func (p *poolRig) clientAt(t *testing.T, endpoint string, change ...func(*sessio
 
 // inProcess returns a client without a network.
 func (p *poolRig) inProcess(t *testing.T) *sessions.Client {
-	return p.clientAt(t, "https://local.example"+poolPath, func(o *sessions.Options) { o.Transport = p })
+	return p.clientAt(t, "https://local.dynamicsessions.io"+poolPath, func(o *sessions.Options) { o.Transport = p })
 }
 
 func run(t *testing.T, client *sessions.Client, identifier, code string) *sessions.Execution {

@@ -18,6 +18,7 @@ var (
 	ErrUnauthorized = errors.New("the token was not accepted")
 	ErrForbidden    = errors.New("access was denied")
 	ErrNotFound     = errors.New("not found")
+	ErrUnsupported  = fmt.Errorf("the pool cannot do this: %w", ErrBadRequest)
 	ErrSessionGone  = fmt.Errorf("the session has ended: %w", ErrNotFound)
 	ErrPoolFull     = fmt.Errorf("no session can be allocated: %w", ErrNotFound)
 	ErrTooLarge     = errors.New("the request is too large")
@@ -101,17 +102,14 @@ func noAnswer(ctx context.Context, err error) error {
 	return &Error{kind: ErrUnavailable, MayHaveRun: !declined(nil, err), cause: err}
 }
 
-// refusal makes an error of an answer to req whose status is not a good one.
-func refusal(req *http.Request, resp *http.Response) *Error {
+// refusal makes an error of an answer whose status is not a good one.
+func refusal(identifier string, resp *http.Response) *Error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // a part of it is better than nothing
 	d := decodeDetail(body)
 	if d.Code == "" {
 		d.Code = resp.Header.Get("x-ms-error-code")
 	}
-	if identifier := req.URL.Query().Get("identifier"); identifier != "" {
-		d.Message = strings.ReplaceAll(d.Message, identifier, "...")
-		d.Target = strings.ReplaceAll(d.Target, identifier, "...")
-	}
+	d.Message, d.Target = without(identifier, d.Message), without(identifier, d.Target)
 	return &Error{
 		StatusCode:  resp.StatusCode,
 		Code:        d.Code,
@@ -126,10 +124,20 @@ func refusal(req *http.Request, resp *http.Response) *Error {
 	}
 }
 
+// without returns text with the identifier blotted out.
+func without(identifier, text string) string {
+	if identifier == "" {
+		return text
+	}
+	return strings.NewReplacer(identifier, "...", url.QueryEscape(identifier), "...", url.PathEscape(identifier), "...").Replace(text)
+}
+
 func kindOf(status int, code string) error {
 	switch code {
 	case "SessionWithIdentifierNotFound", "SessionNotFound": // with status 400
 		return ErrSessionGone
+	case "SessionRequestNotSupported":
+		return ErrUnsupported
 	}
 	switch status {
 	case http.StatusUnauthorized:
@@ -155,28 +163,48 @@ func kindOf(status int, code string) error {
 // hint says what usually is behind an answer. The service's own texts often
 // say nothing: an api-version that it does not know reads as a bare 401.
 func hint(status int, code string) string {
-	switch code {
-	case "SessionPropertiesMissing":
-		return "The body's shape does not go with the api-version, or the pool is not one for Python."
-	case "DynamicApisNotAllowed":
-		return "The endpoint names a pool of custom containers; this needs a code interpreter pool."
+	if hint, ok := codeHint(code); ok {
+		return hint
+	}
+	switch status {
+	case http.StatusUnauthorized:
+		return "Check that " + roleHint + ", " +
+			"that the token's audience is https://dynamicsessions.io, and that the api-version exists: the service answers an unknown one like this."
+	case http.StatusForbidden:
+		return "Check that " + roleHint + ". " +
+			"A new role takes some minutes and a new token to work. A path that the service does not know is answered like this too."
+	case http.StatusNotFound:
+		return "There is no such file, execution or session, or the endpoint names no pool; a pool that can give no session answers like this too."
+	case http.StatusRequestEntityTooLarge:
+		return "The service takes at most 128 MB."
+	case http.StatusTooManyRequests:
+		return "The pool takes no more for now: wait as long as Retry-After says, or raise its maximum of concurrent sessions."
 	}
 	if status < 400 {
 		return "The endpoint is not the pool's own: use its poolManagementEndpoint."
 	}
-	switch status {
-	case http.StatusUnauthorized:
-		return "Check that the identity has the role Azure ContainerApps Session Executor on the pool (some pools also want Contributor), " +
-			"that the token's audience is https://dynamicsessions.io, and that the api-version exists: the service answers an unknown one like this."
-	case http.StatusForbidden:
-		return "Check that the identity has the role Azure ContainerApps Session Executor on the pool (some pools also want Contributor). " +
-			"A new role takes some minutes and a new token to work. A path that the service does not know is answered like this too."
-	case http.StatusNotFound:
-		return "Either the pool runs as many sessions as it may (max-sessions), or the endpoint names no pool."
-	case http.StatusRequestEntityTooLarge:
-		return "The service takes at most 128 MB."
-	}
 	return ""
+}
+
+const roleHint = "the identity has the role Azure ContainerApps Session Executor on the pool (some pools also want Contributor)"
+
+// poolFullHint is for a 404 where a session is to be had.
+const poolFullHint = "Either the pool runs as many sessions as it may (max-sessions), or the endpoint names no pool."
+
+func codeHint(code string) (hint string, ok bool) {
+	switch code {
+	case "SessionPropertiesMissing":
+		return "The body's shape does not go with the api-version, or the pool is not one for Python.", true
+	case "SessionRequestValidationFailed":
+		return "The identifier, the api-version, the method or the endpoint is not valid: Target may say which.", true
+	case "SessionRequestNotSupported":
+		return "The pool does not have this operation at this api-version: try a later one, such as " + DefaultAPIVersion + ".", true
+	case "SessionWithIdentifierNotFound", "SessionNotFound":
+		return "The session was deleted, or left alone for the pool's cooldown period; its variables and files are lost.", true
+	case "DynamicApisNotAllowed":
+		return "The pool is one of custom containers: use its own endpoint, at azurecontainerapps.io, and Options.CustomContainer.", true
+	}
+	return "", false
 }
 
 // detail is the service's description of an error.

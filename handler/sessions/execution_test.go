@@ -1,7 +1,6 @@
 package sessions
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -33,6 +32,13 @@ func TestDecodeExecution(t *testing.T) {
 		"aborted":              {`{"status":"Failed","result":{"stderr":"Execution aborted"}}`, Failed, Aborted, ""},
 		"canceled":             {`{"status":"Canceled"}`, Failed, Aborted, ""},
 		"kernel":               {`{"status":"Failed","result":{"stderr":"Kernel restarted"}}`, Failed, KernelRestarted, ""},
+		"old shape":            {`{"$id":"1","properties":{"$id":"2","status":"Success","stdout":"","stderr":"","result":2,"executionTimeInMilliseconds":33}}`, Succeeded, "", "2"},
+		"old shape, new name":  {`{"properties":{"status":"Success","executionResult":"x"}}`, Succeeded, "", "x"},
+		"old shape, None":      {`{"properties":{"status":"Success","result":null}}`, Succeeded, "", "None"},
+		"old shape, raised":    {`{"properties":{"status":"Failure","stderr":"Traceback","result":""}}`, Failed, Raised, ""},
+		"running":              {`{"status":"Running"}`, Running, "", ""},
+		"not started":          {`{"status":"NotStarted","result":{"stdout":"7e0c","executionResult":null}}`, NotStarted, "", ""},
+		"raw result beside":    {`{"sessionId":"s","status":"Succeeded","rawResult":{"hresult":0,"error_name":null},"result":{"executionResult":1.5}}`, Succeeded, "", "1.5"},
 		"only in error":        {`{"status":"Failed","error":{"error":{"code":"Timeout","message":"` + stderrLimit + `"}}}`, Failed, TimedOut, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +54,7 @@ func TestDecodeExecution(t *testing.T) {
 }
 
 func TestDecodeExecutionRefuses(t *testing.T) {
-	for _, body := range []string{"", "null", "[]", "<html>", `{}`, `{"status":"Running"}`, `{"status":7}`, `{"status":"Succeeded","result":"x"}`} {
+	for _, body := range []string{"", "null", "[]", "<html>", `{}`, `{"status":7}`, `{"status":"Succeeded","result":"x"}`} {
 		_, err := decodeExecution([]byte(body), 100)
 		if !errors.Is(err, ErrProtocol) {
 			t.Errorf("%s: error %v, want ErrProtocol", body, err)
@@ -68,19 +74,6 @@ func TestTruncated(t *testing.T) {
 		e, err := decodeExecution([]byte(`{"status":"Succeeded","result":{"stdout":"`+tt.stdout+`"}}`), 10)
 		if err != nil || e.Truncated != tt.want {
 			t.Errorf("%s: truncated %v (%v), want %v", name, e.Truncated, err, tt.want)
-		}
-	}
-}
-
-func TestImage(t *testing.T) {
-	e := Execution{Result: []byte(`{"type":"image","format":"png","base64_data":"iVBORw=="}`)}
-	format, data, ok := e.Image()
-	if !ok || format != "png" || !bytes.Equal(data, []byte("\x89PNG")) {
-		t.Errorf("Image() = %q, %x, %v", format, data, ok)
-	}
-	for _, bad := range []string{`"x"`, `{"type":"image","base64_data":"!"}`, `{"type":"file"}`, ``} {
-		if _, _, ok := (&Execution{Result: []byte(bad)}).Image(); ok {
-			t.Errorf("Image() of %s is ok", bad)
 		}
 	}
 }
@@ -107,6 +100,8 @@ func FuzzDecodeExecution(f *testing.F) {
 	f.Add([]byte(`{"$id":"1","id":"e","status":"Succeeded","result":{"stdout":"a","executionResult":{"type":"image","format":"png","base64_data":"iVBORw=="},"executionTimeInMilliseconds":1e300}}`))
 	f.Add([]byte(`{"status":"Failed","error":{"error":{"message":"m"}},"result":{"stderr":"Kernel restarted"}}`))
 	f.Add([]byte(`{"status":"Failed","error":"text","result":null}`))
+	f.Add([]byte(`{"properties":{"status":"Failure","stdout":"a","result":"'b'","error":{"message":"m"}}}`))
+	f.Add([]byte(`{"status":"Running","result":{"stdout":"id","outputStreamsMaxLength":-1}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		e, err := decodeExecution(body, 10)
 		if err != nil {
@@ -118,9 +113,14 @@ func FuzzDecodeExecution(f *testing.F) {
 		if (e.Status == Failed) != (e.Failure != "") || e.Duration < 0 || e.Duration > 1e9*time.Millisecond {
 			t.Fatalf("inconsistent: %+v", e)
 		}
+		if !e.Status.Ended() && (e.Stdout != "" || e.Result != nil) {
+			t.Fatalf("it has not ended: %+v", e)
+		}
 		if _, _, image := e.Image(); image && e.ResultText() != "" {
 			t.Fatal("an image has a text")
 		}
+		e.Number()
+		e.Str()
 	})
 }
 

@@ -1,10 +1,8 @@
 package sessions
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -62,23 +60,4 @@ func retryAfter(header http.Header) time.Duration {
 		return max(0, time.Until(at))
 	}
 	return 0
-}
-
-// ownBody is a pipeline policy that gives each try a body of its own. azcore
-// has one reader for all of them, and rewinds it while the transport may still
-// be sending the try before: an answer can come before the body was taken.
-type ownBody struct{}
-
-func (ownBody) Do(req *policy.Request) (*http.Response, error) {
-	if req.Body() == nil {
-		return req.Next()
-	}
-	data, err := io.ReadAll(req.Body())
-	if err != nil {
-		return nil, err
-	}
-	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-	req.Raw().GetBody = body
-	req.Raw().Body, _ = body()
-	return req.Next()
 }
