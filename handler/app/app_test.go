@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // root is the repository's, as seen from this package.
@@ -16,8 +19,10 @@ const root = "../.."
 
 // binding is a binding in a function.json.
 type binding struct {
-	Type, Direction, AuthLevel, Route string
-	Methods                           []string
+	Name, Type, Direction, AuthLevel, Route string
+	Methods                                 []string
+	QueueName, Connection                   string
+	IsSessionsEnabled                       bool
 }
 
 // functions reads functions/*/function.json.
@@ -51,6 +56,9 @@ func read(t *testing.T, file string, v any) {
 func TestFunctionsAreTheRoutes(t *testing.T) {
 	offered := map[string]string{}
 	for name, bindings := range functions(t) {
+		if name == "run-job" {
+			continue // see TestRunJobIsWhatTheQueueTriggers
+		}
 		if len(bindings) != 2 || bindings[0].Type != "httpTrigger" || bindings[1].Type != "http" {
 			t.Errorf("%s has bindings %+v: with anything but one httpTrigger and one http output the host posts envelopes", name, bindings)
 			continue
@@ -75,6 +83,42 @@ func TestFunctionsAreTheRoutes(t *testing.T) {
 	}
 	for name := range served {
 		t.Errorf("the route table has %s, and functions/ does not", name)
+	}
+}
+
+func TestRunJobIsWhatTheQueueTriggers(t *testing.T) {
+	b := functions(t)["run-job"]
+	if len(b) != 1 || b[0].Type != "serviceBusTrigger" || b[0].Name != jobBinding || b[0].QueueName != "%JOBS_QUEUE%" ||
+		b[0].Connection != "ServiceBusConnection" || !b[0].IsSessionsEnabled {
+		t.Errorf("functions/run-job: %+v", b)
+	}
+	w := httptest.NewRecorder()
+	(&App{log: slog.New(slog.DiscardHandler)}).Handler().ServeHTTP(w, httptest.NewRequest("POST", "/run-job", nil))
+	if w.Code == http.StatusNotFound {
+		t.Error("nothing serves the messages that the host posts to /run-job")
+	}
+}
+
+// A job ends before the lock of its message does, and that before the host
+// kills the process.
+func TestTheOrderOfTimeLimits(t *testing.T) {
+	var host struct {
+		FunctionTimeout string
+		Extensions      struct {
+			ServiceBus struct{ MaxAutoLockRenewalDuration string }
+		}
+	}
+	read(t, root+"/host.json", &host)
+	clock := func(text string) (d time.Duration) {
+		var h, m, s time.Duration
+		if _, err := fmt.Sscanf(text, "%d:%d:%d", &h, &m, &s); err != nil {
+			t.Fatal(err)
+		}
+		return h*time.Hour + m*time.Minute + s*time.Second
+	}
+	renewal, function := clock(host.Extensions.ServiceBus.MaxAutoLockRenewalDuration), clock(host.FunctionTimeout)
+	if !(requestTime < jobTime && jobTime < renewal && renewal <= function) {
+		t.Errorf("limits: request %v, job %v, lock renewal %v, function %v", requestTime, jobTime, renewal, function)
 	}
 }
 
@@ -120,7 +164,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 		delete(example.Values, s.Name)
 	}
 	for name := range example.Values {
-		if !strings.HasPrefix(name, "AzureFunctionsJobHost__") && !strings.HasPrefix(name, "FUNCTIONS_") {
+		if !strings.HasPrefix(name, "AzureFunctionsJobHost__") && !strings.HasPrefix(name, "AzureWebJobs") && !strings.HasPrefix(name, "FUNCTIONS_") {
 			t.Errorf("local.settings.json.example sets %s, which nothing reads", name)
 		}
 	}
@@ -138,7 +182,7 @@ func env(values map[string]string) func(string) string {
 // Four settings are enough where the app has its storage by identity, as in a
 // deployment.
 func TestFourSettingsAreEnough(t *testing.T) {
-	c, err := LoadConfig(env(map[string]string{"AzureWebJobsStorage__accountName": "acct"}))
+	c, err := LoadConfig(env(map[string]string{"AzureWebJobsStorage__accountName": "acct"}), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +205,7 @@ func TestConfigProblems(t *testing.T) {
 		"too many seconds": {map[string]string{"AGENT_TURN_SECONDS": "230"}, "AGENT_TURN_SECONDS must be a whole number from 5 to 210"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := LoadConfig(env(test.env)); err == nil || !strings.Contains(err.Error(), test.says) {
+			if _, err := LoadConfig(env(test.env), false); err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("error = %v, want it to say %q", err, test.says)
 			}
 		})
@@ -170,7 +214,7 @@ func TestConfigProblems(t *testing.T) {
 
 func TestLoopbackMayBeHTTP(t *testing.T) {
 	for _, endpoint := range []string{"http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"} {
-		if _, err := LoadConfig(env(map[string]string{"AGENT_STORAGE_DIR": "d", "AZURE_OPENAI_ENDPOINT": endpoint})); err != nil {
+		if _, err := LoadConfig(env(map[string]string{"AGENT_STORAGE_DIR": "d", "AZURE_OPENAI_ENDPOINT": endpoint}), false); err != nil {
 			t.Errorf("%s: %v", endpoint, err)
 		}
 	}

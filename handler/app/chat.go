@@ -10,6 +10,7 @@ import (
 
 	"keyless/handler/conversation"
 	"keyless/handler/fault"
+	"keyless/handler/jobs"
 )
 
 // chatRequest is the body of POST /api/chat.
@@ -17,6 +18,7 @@ type chatRequest struct {
 	Message        string `json:"message"`
 	ConversationID string `json:"conversation_id"`
 	Stream         bool   `json:"stream"`
+	Background     bool   `json:"background"` // answer at once, with a job
 }
 
 // chat serves POST /api/chat: one turn, answered as JSON or, where the body or
@@ -29,6 +31,9 @@ func (a *App) chat(c *call) error {
 	var body chatRequest
 	if err := decodeJSON(c.w, c.r, &body); err != nil {
 		return err
+	}
+	if body.Background {
+		return a.submit(c, jobs.Request{Owner: owner, ConversationID: body.ConversationID, Message: body.Message})
 	}
 	q := conversation.Question{Owner: owner, ConversationID: body.ConversationID, Message: body.Message}
 	if body.Stream || strings.Contains(c.r.Header.Get("Accept"), "text/event-stream") {

@@ -26,6 +26,12 @@ type Config struct {
 	BlobContainer string
 	Dir           string
 
+	// Where jobs are queued. Without either there are no jobs.
+	BusNamespace string
+	BusEmulator  string // a connection string to loopback, in a local run alone
+	JobsQueue    string
+	JobTurnTime  time.Duration // for a turn in the background
+
 	Instructions  string // more instructions for the model; may be empty
 	Limits        agent.Limits
 	HistoryTokens int
@@ -56,17 +62,21 @@ var Settings = [...]Setting{
 	{"AGENT_STORAGE_BLOB_ENDPOINT", "the app's own storage account", false, "the Blob Storage endpoint where conversations are kept"},
 	{"AGENT_STORAGE_CONTAINER", "agent-state", false, "the blob container for them"},
 	{"AGENT_STORAGE_DIR", "", false, "a directory to keep them in instead, on one machine"},
+	{"ServiceBusConnection__fullyQualifiedNamespace", "", false, "the Service Bus namespace for jobs, <name>.servicebus.windows.net; without it there are none"},
+	{"JOBS_QUEUE", "jobs", false, "the queue in it, with sessions enabled"},
 	{"AGENT_INSTRUCTIONS", "", false, "more instructions for the model, added to ours"},
 	{"AGENT_MAX_STEPS", "16", false, "calls of the model in one turn, 1 to 100"},
 	{"AGENT_MAX_TURN_TOKENS", "400000", false, "tokens in one turn, in and out, 1000 to 10000000"},
 	{"AGENT_TURN_SECONDS", "200", false, "seconds that one turn may take, 5 to 210"},
+	{"AGENT_JOB_SECONDS", "600", false, "seconds that a turn in the background may take, 5 to 1200"},
 	{"AGENT_HISTORY_TOKENS", "100000", false, "tokens of earlier turns that the model is shown, 0 to 1000000"},
 	{"AGENT_LOG_LEVEL", "info", false, "debug, info, warn or error"},
 }
 
 // LoadConfig reads the configuration. The error joins every problem, each
-// naming its setting.
-func LoadConfig(getenv func(string) string) (Config, error) {
+// naming its setting. local tells that this is a local run, which may queue
+// jobs on an emulator.
+func LoadConfig(getenv func(string) string, local bool) (Config, error) {
 	e := &environment{getenv: getenv}
 	c := Config{
 		OpenAIEndpoint:   e.endpoint("AZURE_OPENAI_ENDPOINT", e.required("AZURE_OPENAI_ENDPOINT")),
@@ -75,6 +85,7 @@ func LoadConfig(getenv func(string) string) (Config, error) {
 		PoolEndpoint:     e.endpoint("AZURE_CONTAINER_APPS_SESSION_POOL_ENDPOINT", e.required("AZURE_CONTAINER_APPS_SESSION_POOL_ENDPOINT")),
 		PoolAudience:     e.audience("SESSION_POOL_AUDIENCE"),
 		BlobContainer:    e.text("AGENT_STORAGE_CONTAINER"),
+		JobsQueue:        e.text("JOBS_QUEUE"),
 		Instructions:     e.text("AGENT_INSTRUCTIONS"),
 		Limits:           agent.DefaultLimits(),
 		HistoryTokens:    e.number("AGENT_HISTORY_TOKENS", 0, 1_000_000),
@@ -85,6 +96,8 @@ func LoadConfig(getenv func(string) string) (Config, error) {
 	c.Limits.Tokens = e.number("AGENT_MAX_TURN_TOKENS", 1_000, 10_000_000)
 	c.Limits.Time = time.Duration(e.number("AGENT_TURN_SECONDS", 5, 210)) * time.Second
 	c.BlobEndpoint, c.Dir = e.storage()
+	c.JobTurnTime = time.Duration(e.number("AGENT_JOB_SECONDS", 5, 1200)) * time.Second
+	c.BusNamespace, c.BusEmulator = e.bus(local)
 	return c, errors.Join(e.problems...)
 }
 
@@ -179,6 +192,21 @@ func (e *environment) storage() (blob, dir string) {
 		e.problem(name, "is not set, and the app has no storage account by identity (AzureWebJobsStorage__accountName) to use instead: set it, or AGENT_STORAGE_DIR to keep conversations in a directory of this machine")
 	}
 	return e.endpoint(name, blob), dir
+}
+
+// bus returns the Service Bus namespace or, in a local run, the connection
+// string of an emulator on this machine. Any other connection string holds a
+// key, and is refused.
+func (e *environment) bus(local bool) (namespace, emulator string) {
+	const name = "ServiceBusConnection__fullyQualifiedNamespace"
+	namespace, emulator = e.text(name), strings.TrimSpace(e.getenv("ServiceBusConnection"))
+	if emulator != "" && !local {
+		e.problem("ServiceBusConnection", "is a connection string, which holds a key: set %s instead", name)
+	}
+	if strings.ContainsAny(namespace, "/:;= ") {
+		e.problem(name, "must be a name such as my-bus.servicebus.windows.net: %q", namespace)
+	}
+	return namespace, emulator
 }
 
 func setting(name string) Setting {

@@ -19,7 +19,7 @@ import (
 // host the same, and a test compares the two.
 type route struct {
 	function string
-	path     string
+	path     string // a final {id?} stands for nothing too, as in the host's routes
 	auth     string // "function": the host asks for a key; "anonymous"
 	methods  map[string]handler
 }
@@ -33,6 +33,8 @@ func (a *App) routes() []route {
 		{"chat", "/api/chat", "function", map[string]handler{"POST": a.chat}},
 		{"conversations", "/api/conversations/{id}", "function", map[string]handler{
 			"GET": a.getConversation, "DELETE": a.deleteConversation}},
+		{"jobs", "/api/jobs/{id?}", "function", map[string]handler{
+			"GET": a.getJobs, "POST": a.submitJob, "DELETE": a.cancelJob}},
 		{"health", "/api/health", "anonymous", map[string]handler{"GET": a.health}},
 	}
 }
@@ -41,9 +43,18 @@ func (a *App) routes() []route {
 func (a *App) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range a.routes() {
-		mux.Handle(r.path, a.serve(r.function, r.dispatch))
+		h := a.serve(r.function, requestTime, r.dispatch)
+		if parent, ok := strings.CutSuffix(r.path, "/{id?}"); ok {
+			mux.Handle(parent, h)
+			mux.Handle(parent+"/{id}", h)
+			continue
+		}
+		mux.Handle(r.path, h)
 	}
-	mux.Handle("/", a.serve("none", func(*call) error {
+	// The host hands a queue's message to the path of the function's name.
+	// Callers cannot reach it: all they send comes below /api/.
+	mux.Handle("POST /run-job", a.serve("run-job", jobTime, a.runJob))
+	mux.Handle("/", a.serve("none", requestTime, func(*call) error {
 		return fault.New(fault.NotFound, "route_not_found", "There is nothing at this address. The README lists the routes; all begin with /api/.")
 	}))
 	return mux
@@ -59,6 +70,10 @@ func (r route) dispatch(c *call) error {
 	for method := range r.methods {
 		allowed = append(allowed, method)
 	}
+	return notAllowed(c, allowed)
+}
+
+func notAllowed(c *call, allowed []string) error {
 	slices.Sort(allowed)
 	c.w.Header().Set("Allow", strings.Join(allowed, ", "))
 	return fault.New(fault.Method, "method_not_allowed", "%s is not offered here. Use %s.", c.r.Method, strings.Join(allowed, " or "))
@@ -79,11 +94,11 @@ func (c *call) note(attrs ...slog.Attr) { c.attrs = append(c.attrs, attrs...) }
 
 // serve is the one way in: it bounds the request in time, survives its
 // panics, turns its error into an answer, and writes its one log record.
-func (a *App) serve(function string, h handler) http.Handler {
+func (a *App) serve(function string, limit time.Duration, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		from := host.CallOf(r)
-		ctx, cancel := context.WithTimeout(host.With(r.Context(), from), requestTime)
+		ctx, cancel := context.WithTimeout(host.With(r.Context(), from), limit)
 		defer cancel()
 		c := &call{w: &recorder{ResponseWriter: w}, r: r.WithContext(ctx)}
 		c.w.Header().Set("X-Content-Type-Options", "nosniff")

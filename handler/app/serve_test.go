@@ -21,7 +21,7 @@ func serveOnce(t *testing.T, h handler) (*httptest.ResponseRecorder, map[string]
 	var logged bytes.Buffer
 	a := &App{log: host.NewLog(&logged, &logged, slog.LevelInfo)}
 	w := httptest.NewRecorder()
-	a.serve("test", h).ServeHTTP(w, httptest.NewRequest("GET", "/api/test?secret=1", nil))
+	a.serve("test", time.Minute, h).ServeHTTP(w, httptest.NewRequest("GET", "/api/test?secret=1", nil))
 	var record map[string]any
 	if err := json.Unmarshal(logged.Bytes(), &record); err != nil {
 		t.Fatalf("want one record, got %s", &logged)
@@ -70,7 +70,7 @@ func TestAPanicAfterTheHeaderBreaksTheConnection(t *testing.T) {
 		}
 	}()
 	a := &App{log: slog.New(slog.DiscardHandler)}
-	a.serve("test", func(c *call) error {
+	a.serve("test", time.Minute, func(c *call) error {
 		_, _ = c.w.Write([]byte("half"))
 		panic("boom")
 	}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))

@@ -12,9 +12,12 @@ import (
 
 	"keyless/handler/agent"
 	"keyless/handler/conversation"
+	"keyless/handler/host"
 	"keyless/handler/identity"
 	"keyless/handler/interpreter"
+	"keyless/handler/jobs"
 	"keyless/handler/llm"
+	"keyless/handler/queue"
 	"keyless/handler/sessions"
 	"keyless/handler/store"
 )
@@ -25,10 +28,12 @@ type services struct {
 	tokens        *identity.Source
 	scopes        []string // the audiences that each turn needs
 	conversations *conversation.Service
+	jobs          *jobs.Service // nil: no queue is configured
+	queue         *queue.Sender // as jobs
 	close         func()
 }
 
-func newServices(c Config, log *slog.Logger) (*services, error) {
+func newServices(c Config, dialBus Dial, log *slog.Logger) (*services, error) {
 	client := &http.Client{Transport: newTransport()}
 	options := azcore.ClientOptions{Transport: client, Telemetry: policy.TelemetryOptions{ApplicationID: "keyless/" + Version}}
 
@@ -56,27 +61,66 @@ func newServices(c Config, log *slog.Logger) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &services{
-		tokens: tokens,
-		scopes: []string{c.OpenAIAudience, c.PoolAudience},
-		conversations: &conversation.Service{
-			Store:         records,
-			Sessions:      interpreter.Interpreter{Pool: pool},
-			Agent:         &agent.Agent{Model: model, Instructions: instructions(c), Limits: c.Limits, Log: log},
-			HistoryTokens: c.HistoryTokens,
-			Now:           time.Now,
-		},
+	conversations := &conversation.Service{
+		Store:         records,
+		Sessions:      interpreter.Interpreter{Pool: pool},
+		Agent:         &agent.Agent{Model: model, Instructions: instructions(c), Limits: c.Limits, Log: log},
+		HistoryTokens: c.HistoryTokens,
+		Now:           time.Now,
+	}
+	s := &services{
+		tokens:        tokens,
+		scopes:        []string{c.OpenAIAudience, c.PoolAudience},
+		conversations: conversations,
 		close: func() {
 			tokens.Close()
 			closeRecords()
 		},
-	}, nil
+	}
+	if c.BusNamespace == "" && c.BusEmulator == "" {
+		return s, nil
+	}
+	s.queue, err = queue.New(queue.Config{Namespace: c.BusNamespace, Queue: c.JobsQueue, Credential: tokens, Dial: dialBus, Log: log,
+		Local: c.BusEmulator != "", EmulatorConnection: c.BusEmulator})
+	if err != nil {
+		return nil, err
+	}
+	s.jobs = &jobs.Service{Store: records, Sender: sender{s.queue}, Turns: background(conversations, c.JobTurnTime),
+		TurnTime: c.JobTurnTime, Now: time.Now}
+	return s, nil
 }
 
-// warm starts fetching the tokens that the first turn will need.
-func (s *services) warm() { s.tokens.Warm(s.scopes...) }
+// background is conversations with more time for a turn.
+func background(conversations *conversation.Service, turnTime time.Duration) *conversation.Service {
+	patient, longer := *conversations, *conversations.Agent
+	longer.Limits.Time = turnTime
+	patient.Agent = &longer
+	return &patient
+}
 
-func openStore(c Config, tokens azcore.TokenCredential, options azcore.ClientOptions, log *slog.Logger) (conversation.Store, func(), error) {
+// sender sends jobs to the queue, with the trace of the request they come from.
+type sender struct{ queue *queue.Sender }
+
+func (s sender) Send(ctx context.Context, id, session string, body []byte) error {
+	return s.queue.Send(ctx, queue.Message{ID: id, Session: session, Body: body, Traceparent: host.From(ctx).Traceparent})
+}
+
+// warm starts, in the background, what the first requests will need: tokens,
+// and the connection to the queue.
+func (s *services) warm(ctx context.Context) {
+	s.tokens.Warm(s.scopes...)
+	if s.queue != nil {
+		s.queue.Warm(ctx)
+	}
+}
+
+// records is what both conversations and jobs are kept in.
+type records interface {
+	conversation.Store
+	jobs.Store
+}
+
+func openStore(c Config, tokens azcore.TokenCredential, options azcore.ClientOptions, log *slog.Logger) (records, func(), error) {
 	if c.Dir != "" {
 		dir, err := store.OpenDir(c.Dir)
 		if err != nil {

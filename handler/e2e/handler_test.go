@@ -41,10 +41,9 @@ func startHandler(t testing.TB, env map[string]string) *handler {
 // launch starts a binary with nothing in its environment but env and a port.
 func launch(t testing.TB, binary string, env map[string]string) *handler {
 	t.Helper()
-	port := freePort(t)
-	all := map[string]string{"FUNCTIONS_CUSTOMHANDLER_PORT": port, "AGENT_STORAGE_DIR": t.TempDir(), "HOME": t.TempDir()}
+	all := map[string]string{"FUNCTIONS_CUSTOMHANDLER_PORT": freePort(t), "AGENT_STORAGE_DIR": t.TempDir(), "HOME": t.TempDir()}
 	maps.Copy(all, env)
-	h := &handler{cmd: exec.Command(binary), base: "http://127.0.0.1:" + port, dir: all["AGENT_STORAGE_DIR"],
+	h := &handler{cmd: exec.Command(binary), base: "http://127.0.0.1:" + all["FUNCTIONS_CUSTOMHANDLER_PORT"], dir: all["AGENT_STORAGE_DIR"],
 		stopped: make(chan struct{}), stdout: &lines{}, stderr: &lines{}}
 	for name, value := range all {
 		h.cmd.Env = append(h.cmd.Env, name+"="+value)

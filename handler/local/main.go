@@ -21,6 +21,7 @@ import (
 
 	"keyless/handler/app"
 	"keyless/handler/host"
+	"keyless/handler/localazure"
 	"keyless/handler/localazure/python"
 )
 
@@ -42,12 +43,17 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	}
 	defer s.close()
 	return app.Run(ctx, app.Options{
-		Getenv: s.getenv,
-		Stdout: stdout,
-		Stderr: stderr,
-		Listen: func() (net.Listener, error) { return listen(getenv) },
-		Wrap:   onlyLoopback,
-		Ready:  func(addr net.Addr) { invite(stdout, getenv, addr) },
+		Getenv:  s.getenv,
+		Stdout:  stdout,
+		Stderr:  stderr,
+		Local:   true,
+		DialBus: s.dialBus,
+		Listen:  func() (net.Listener, error) { return listen(getenv) },
+		Wrap:    localazure.OnlyLoopback,
+		Ready: func(addr net.Addr) {
+			s.pump(ctx, addr)
+			invite(stdout, getenv, addr)
+		},
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"keyless/handler/app"
 	"keyless/handler/identity"
 	"keyless/handler/localazure"
 	"keyless/handler/localazure/demo"
@@ -29,6 +30,8 @@ type standIns struct {
 	issuer  *localazure.Issuer
 	tokens  *localazure.Identity
 	closers []func() error // in the order of starting
+
+	dialBus app.Dial // nil: Service Bus is real
 }
 
 // start brings up a stand-in for each service that no setting names, and says
@@ -50,7 +53,7 @@ func start(ctx context.Context, getenv func(string) string, report io.Writer) (_
 			s.close()
 		}
 	}()
-	for _, step := range []func(context.Context) error{s.model, s.pool, s.storage, s.identity} {
+	for _, step := range []func(context.Context) error{s.model, s.pool, s.storage, s.bus, s.identity} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -186,6 +189,7 @@ func (s *standIns) realAudiences(developer azcore.TokenCredential) map[string]az
 		"AZURE_OPENAI_ENDPOINT":                      audience("AZURE_OPENAI_AUDIENCE", "https://cognitiveservices.azure.com"),
 		"AZURE_CONTAINER_APPS_SESSION_POOL_ENDPOINT": audience("SESSION_POOL_AUDIENCE", "https://dynamicsessions.io"),
 		"AGENT_STORAGE_BLOB_ENDPOINT":                "https://storage.azure.com",
+		busNamespace:                                 busAudience,
 	}
 	real := map[string]azcore.TokenCredential{}
 	for name, audience := range audiences {

@@ -49,12 +49,18 @@ func (i *Issuer) Mint(audience string, lifetime time.Duration) (string, error) {
 // Check returns nil if r carries a valid bearer token of this issuer for one
 // of the audiences. A trailing slash of the audience does not matter.
 func (i *Issuer) Check(r *http.Request, audiences ...string) error {
-	raw, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return fmt.Errorf("no bearer token")
 	}
+	return i.CheckToken(token, audiences...)
+}
+
+// CheckToken returns nil if token is a valid one of this issuer for one of the
+// audiences, as Check does.
+func (i *Issuer) CheckToken(token string, audiences ...string) error {
 	claims := jwt.MapClaims{}
-	_, err := jwt.ParseWithClaims(raw, claims, func(*jwt.Token) (any, error) { return &i.key.PublicKey, nil },
+	_, err := jwt.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return &i.key.PublicKey, nil },
 		jwt.WithValidMethods([]string{"ES256"}), jwt.WithExpirationRequired())
 	if err != nil {
 		return err

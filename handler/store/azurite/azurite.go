@@ -86,7 +86,7 @@ func find() (string, error) {
 			return main, nil
 		}
 		if exists(filepath.Join(dir, "go.mod")) || dir == filepath.Dir(dir) {
-			return "", errors.New("Azurite is not installed: run `make azurite`")
+			return "", errors.New("there is no Azurite: run `make azurite`")
 		}
 	}
 }
@@ -110,11 +110,11 @@ func listenAddress(stdout io.Reader, limit time.Duration) (string, error) {
 	select {
 	case address, ok := <-found:
 		if !ok {
-			return "", fmt.Errorf("Azurite ended before it listened")
+			return "", errors.New("ended before it listened")
 		}
 		return address, nil
 	case <-time.After(limit):
-		return "", fmt.Errorf("Azurite did not listen within %v", limit)
+		return "", fmt.Errorf("did not listen within %v", limit)
 	}
 }
 

@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"keyless/handler/localazure"
+	"keyless/handler/localazure/bus"
+	"keyless/handler/localazure/trigger"
+)
+
+// serviceBus is a Service Bus namespace with the jobs' queue: a broker behind
+// TLS at a loopback address of its own, on the port that the client insists on.
+type serviceBus struct {
+	*bus.Broker
+	namespace string
+	certFile  string
+	issuer    *localazure.Issuer
+	roots     *x509.CertPool
+}
+
+// nextAddress numbers the loopback addresses that the tests' namespaces have.
+var nextAddress atomic.Int32
+
+func newServiceBus(t *testing.T, issuer *localazure.Issuer) *serviceBus {
+	t.Helper()
+	n := nextAddress.Add(1)
+	s := &serviceBus{namespace: fmt.Sprintf("127.5.%d.%d", os.Getpid()%250, n), issuer: issuer, roots: x509.NewCertPool(),
+		Broker: bus.New(bus.Config{CheckToken: func(token string) error {
+			return issuer.CheckToken(token, "https://servicebus.azure.net")
+		}})}
+	s.AddQueue(bus.Queue{Name: "jobs", RequiresSession: true, LockDuration: 10 * time.Second, DuplicateDetection: 10 * time.Minute})
+	certificate := s.certify(t)
+	l, err := tls.Listen("tcp", net.JoinHostPort(s.namespace, "5671"), &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Serve(l) }()
+	t.Cleanup(func() {
+		_ = s.Close()
+		<-stopped
+	})
+	return s
+}
+
+// certify makes the namespace's certificate, and writes it for the handler.
+func (s *serviceBus) certify(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.ParseIP(s.namespace)}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	s.roots.AppendCertsFromPEM(encoded)
+	s.certFile = filepath.Join(t.TempDir(), "bus.pem")
+	if err := os.WriteFile(s.certFile, encoded, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// settings point a handler at the namespace.
+func (s *serviceBus) settings() map[string]string {
+	return map[string]string{"ServiceBusConnection__fullyQualifiedNamespace": s.namespace, "JOBS_QUEUE": "jobs", "SSL_CERT_FILE": s.certFile}
+}
+
+// GetToken gives the pump, which plays the host, the host's own token.
+func (s *serviceBus) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	token, err := s.issuer.Mint("https://servicebus.azure.net", time.Hour)
+	return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Hour)}, err
+}
+
+// pump runs the host's trigger for the handler at base until the test ends.
+func (s *serviceBus) pump(t *testing.T, base string, client *http.Client) {
+	t.Helper()
+	p, err := trigger.New(trigger.Config{Namespace: s.namespace, Queue: "jobs", Credential: s, Handler: base, Function: "run-job",
+		MaxConcurrentSessions: 8, SessionIdleTimeout: 200 * time.Millisecond, MaxAutoLockRenewal: 28 * time.Minute, Client: client,
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			dialer := tls.Dialer{Config: &tls.Config{RootCAs: s.roots}}
+			return dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.namespace, "5671"))
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		<-stopped
+	})
+}
