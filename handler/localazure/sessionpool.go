@@ -1,11 +1,10 @@
 package localazure
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
-	"regexp"
-	"slices"
 	"sync"
 	"time"
 
@@ -22,9 +21,19 @@ type SessionPoolConfig struct {
 	Dir string
 	// MaxSessions is how many sessions there may be at once; 0: 20.
 	MaxSessions int
+	// FullStatus answers a call that needs one session more than that. 0: 404,
+	// which the documentation says; the other choice is 429, which some have
+	// reported.
+	FullStatus int
 	// Cooldown is how long a session lives after the last call; 0: 300 s, the
 	// least that the service allows.
-	Cooldown      time.Duration
+	Cooldown time.Duration
+	// MaxUploadBytes is how large an uploaded file may be; 0: 128 MiB, the
+	// service's.
+	MaxUploadBytes int64
+	// WithoutIDs leaves out the "$id" keys, with which the service numbers the
+	// objects of most answers.
+	WithoutIDs    bool
 	PythonVersion string       // for GET /metadata
 	Log           *slog.Logger // gets a line at Debug for each execution; nil: nothing does
 }
@@ -45,118 +54,67 @@ type PythonSession interface {
 
 var _ PythonSession = (*python.Session)(nil)
 
-// SessionPool stands in for one code interpreter pool of Azure Container Apps
-// and its REST API, api-version 2025-10-02-preview: synchronous executions,
-// and a session's get and delete. Its answers have the shapes, codes, headers
-// and oddities that were seen of the real service, down to a bare 401 for an
-// api-version that it does not know; where nobody has seen what the service
-// does, a comment says so. It is safe for concurrent use.
+// SessionPool stands in for one Python code interpreter pool of Azure Container
+// Apps and its REST API, in all api-versions from 2024-02-02-preview to
+// 2025-10-02-preview: executions, files, sessions and metadata. Its answers
+// have the shapes, codes, headers and oddities that were seen of the real
+// service, down to a bare 401 for an api-version that it does not know; where
+// nobody has seen what the service does, a comment says so. It is safe for
+// concurrent use.
 //
 // In one thing it differs on purpose. The service has no call to stop code,
 // and presumably runs it to its end when the caller goes away. Here the code
-// is interrupted, so that an abandoned turn does not keep a laptop busy for
-// minutes.
+// of a synchronous execution is interrupted, so that an abandoned turn does
+// not keep a laptop busy for minutes.
+//
+// The flow of a request: a fault, if one is set; the token and the api-version
+// (below); the operations of that version (sessionpool_version.go); the
+// session that it names (sessionpool_session.go); the operation itself
+// (sessionpool_run.go, sessionpool_files.go, sessionpool_manage.go).
 type SessionPool struct {
-	Faults   Faults
-	config   SessionPoolConfig
-	handler  http.Handler
-	created  time.Time
-	mu       sync.Mutex
-	sessions map[string]*poolSession // by identifier
+	Faults     Faults
+	config     SessionPoolConfig
+	handler    http.Handler
+	created    time.Time
+	background sync.WaitGroup // asynchronous executions
+	mu         sync.Mutex
+	sessions   map[string]*poolSession // by identifier
 }
 
-// The pool's audience, and the api-versions that it knows.
+// poolAudience is the one that the specification names. Whether the service
+// still takes the one of its preview days, https://acasessions.io, is not
+// known; here it is refused.
 const poolAudience = "https://dynamicsessions.io"
-
-var poolVersions = []string{"2025-10-02-preview"}
-
-// poolIdentifiers is the pattern of the API's specification.
-var poolIdentifiers = regexp.MustCompile("^[a-zA-Z0-9_|}{\\[\\]:\"';<>?/.,@#$%^&*()\\-+=!~`]{4,128}$")
 
 // NewSessionPool returns a stand-in without sessions. It answers for whatever
 // subscription, resource group and pool stand in the path.
 func NewSessionPool(config SessionPoolConfig) *SessionPool {
-	if config.MaxSessions == 0 {
-		config.MaxSessions = 20
-	}
-	if config.Cooldown == 0 {
-		config.Cooldown = 300 * time.Second
-	}
-	if config.Log == nil {
-		config.Log = slog.New(slog.DiscardHandler)
-	}
+	config.MaxSessions = cmp.Or(config.MaxSessions, 20)
+	config.FullStatus = cmp.Or(config.FullStatus, http.StatusNotFound)
+	config.Cooldown = cmp.Or(config.Cooldown, 300*time.Second)
+	config.MaxUploadBytes = cmp.Or(config.MaxUploadBytes, 128<<20)
+	config.Log = cmp.Or(config.Log, slog.New(slog.DiscardHandler))
 	p := &SessionPool{config: config, created: time.Now().UTC(), sessions: map[string]*poolSession{}}
-	const base = "/subscriptions/{subscription}/resourceGroups/{group}/sessionPools/{pool}"
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+base+"/executions", p.identified(p.execute))
-	mux.HandleFunc("GET "+base+"/executions/{id}", p.identified(p.getExecution))
-	mux.HandleFunc("GET "+base+"/session", p.identified(p.getSession))
-	mux.HandleFunc("DELETE "+base+"/session", p.identified(p.deleteSession))
-	mux.HandleFunc("GET "+base+"/metadata", p.getMetadata)
-	mux.HandleFunc(base+"/", func(w http.ResponseWriter, r *http.Request) {
-		poolError{http.StatusBadRequest, "SessionRequestNotSupported", r.Method + " is not supported here.", ""}.write(w)
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { poolFault(http.StatusNotFound).write(w) })
-	p.handler = p.Faults.wrap(p.admitted(mux), func(status int) string { return poolFault(status).body() })
+	p.handler = p.Faults.wrap(p.admitted(), func(status int) string { return poolFault(status).body() })
 	return p
 }
 
 // ServeHTTP answers as the pool would.
 func (p *SessionPool) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
-// admitted lets a request pass to next if its token and api-version are good.
-// The service answers a bare 401 to either that is not.
-func (p *SessionPool) admitted(next http.Handler) http.Handler {
+// admitted lets a request pass to the operations of its api-version if that
+// and its token are good. The service answers a bare 401 to either that is not.
+func (p *SessionPool) admitted() http.Handler {
+	byVersion := map[string]http.Handler{}
+	for _, v := range poolVersions {
+		byVersion[v.name] = p.operations(v)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		known := slices.Contains(poolVersions, r.URL.Query().Get("api-version"))
+		operations, known := byVersion[r.URL.Query().Get("api-version")]
 		if !known || p.config.Issuer != nil && p.config.Issuer.Check(r, poolAudience) != nil {
 			poolFault(http.StatusUnauthorized).write(w)
 			return
 		}
-		next.ServeHTTP(w, r)
+		operations.ServeHTTP(w, r)
 	})
-}
-
-// identified hands next the session identifier of a request.
-func (p *SessionPool) identified(next func(w http.ResponseWriter, r *http.Request, identifier string)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		identifier := r.URL.Query().Get("identifier")
-		if !poolIdentifiers.MatchString(identifier) {
-			poolInvalid("identifier", "The identifier must have 4 to 128 characters of those allowed.").write(w)
-			return
-		}
-		next(w, r, identifier)
-	}
-}
-
-// getSession serves GET /session. What the service says of a session that it
-// does not have is not known; this is what its newer management calls say.
-func (p *SessionPool) getSession(w http.ResponseWriter, _ *http.Request, identifier string) {
-	s, problem := p.enter(identifier, false)
-	if problem != nil {
-		problem.write(w)
-		return
-	}
-	defer p.leave(s)
-	accessed := p.accessed(s)
-	writePoolJSON(w, http.StatusOK, map[string]any{"$id": "1", "identifier": identifier, "etag": s.guid,
-		"createdAt": s.created, "lastAccessedAt": accessed, "expireAt": accessed.Add(p.config.Cooldown)})
-}
-
-// deleteSession serves DELETE /session. It answers once the session's Python
-// and files are gone.
-func (p *SessionPool) deleteSession(w http.ResponseWriter, _ *http.Request, identifier string) {
-	s := p.take(identifier)
-	if s == nil {
-		poolGone().write(w)
-		return
-	}
-	p.discard(s)
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// getMetadata serves GET /metadata, which says what the pool's sessions run.
-func (p *SessionPool) getMetadata(w http.ResponseWriter, _ *http.Request) {
-	writePoolJSON(w, http.StatusOK, map[string]any{"$id": "1", "createdAt": p.created, "lastUpdatedAt": p.created,
-		"runtimes": []any{map[string]any{"$id": "2", "name": "Python", "version": p.config.PythonVersion}}, "preInstalledPackages": []any{}})
 }

@@ -2,155 +2,228 @@ package localazure
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
 	"keyless/handler/localazure/python"
 )
 
-// keptExecutions is how many executions of a session GET /executions/{id} can
-// find. What the service keeps is not known.
-const keptExecutions = 16
+// What the service keeps and takes is not known; these are ours, of a session.
+const (
+	keptExecutions    = 16 // that have ended, for GET /executions/{id}
+	pendingExecutions = 64 // asynchronous ones
+)
 
-// execute serves POST /executions: it waits for its turn in the session, runs
-// the code, and answers 200 whatever came of it.
-func (p *SessionPool) execute(w http.ResponseWriter, r *http.Request, identifier string) {
-	q, problem := readPoolRequest(w, r)
+// execute serves POST /executions and its older form. A synchronous execution
+// is answered when it has ended, an asynchronous one at once.
+//
+// All executions of a session share one interpreter, and run one at a time in
+// the order in which they came, asynchronous ones too: the service has a
+// connection of its own for each of those, but behind all of them stands one
+// Jupyter kernel.
+func (p *SessionPool) execute(c *poolCall, s *poolSession) *poolError {
+	q, problem := readPoolRequest(c)
 	if problem != nil {
-		problem.write(w)
-		return
+		return problem
 	}
-	s, problem := p.enter(identifier, true)
+	begun := time.Now()
+	x, problem := p.submit(s, c, q)
 	if problem != nil {
-		problem.write(w)
-		return
+		return problem
 	}
-	defer p.leave(s)
-	outcome, err := p.run(r.Context(), s, q)
-	switch {
-	case r.Context().Err() != nil: // nobody reads an answer
-	case s.ended.Err() != nil:
-		poolGone().write(w)
-	case err != nil:
-		poolBroken(err).write(w)
-	default:
-		x := newPoolExecution(r.Header.Get("operation-id"), identifier, q, outcome)
-		p.keep(s, x)
-		setPoolHeaders(w, r, s, x)
-		writePoolJSON(w, http.StatusOK, x)
+	if q.async {
+		defer p.launch(s, x) // once it has been answered that it has not started
+	} else if err := p.perform(c.r.Context(), s, x); err != nil {
+		return p.unfinished(c.r.Context(), s, err)
 	}
+	x.setHeaders(c, s, time.Since(begun))
+	return c.answer(c.version.executed, x.answer(c.version, &c.ids))
 }
 
-// run runs code in the session, one piece at a time, starting Python if need
-// be. It ends with the caller and with the session.
-func (p *SessionPool) run(ctx context.Context, s *poolSession, q *poolRequest) (python.Outcome, error) {
+// launch performs an execution in the background. It holds the session.
+func (p *SessionPool) launch(s *poolSession, x *poolExecution) {
+	p.hold(s)
+	p.background.Go(func() {
+		defer p.leave(s)
+		_ = p.perform(s.ended, s, x) // the execution has it
+	})
+}
+
+// unfinished says why a synchronous execution has no result.
+func (p *SessionPool) unfinished(ctx context.Context, s *poolSession, err error) *poolError {
+	switch {
+	case ctx.Err() != nil:
+		return poolFault(http.StatusRequestTimeout) // nobody reads it
+	case s.ended.Err() != nil:
+		return poolGone()
+	}
+	return poolBroken(err)
+}
+
+// operationIDs are those that are taken from a caller.
+var operationIDs = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+
+// submit adds an execution to the session.
+func (p *SessionPool) submit(s *poolSession, c *poolCall, q *poolRequest) (*poolExecution, *poolError) {
+	id := c.r.Header.Get("operation-id")
+	if !operationIDs.MatchString(id) {
+		id = newGUID()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	waiting := 0
+	for _, x := range s.executions {
+		if x.request.async && x.pending() {
+			waiting++
+		}
+	}
+	if q.async && waiting >= pendingExecutions {
+		return nil, poolFault(http.StatusTooManyRequests)
+	}
+	x := &poolExecution{id: id, identifier: c.identifier, request: q, status: notStarted, timeouts: s.timeouts, ahead: s.last, done: make(chan struct{})}
+	s.executions = append(s.executions, x)
+	s.last = x.done
+	return x, nil
+}
+
+// perform runs the execution when its turn comes and records what came of it.
+// It fails if it cannot run it to an end, as when ctx or the session ends.
+func (p *SessionPool) perform(ctx context.Context, s *poolSession, x *poolExecution) error {
+	defer close(x.done)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ended, cancel)()
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return python.Outcome{}, ctx.Err()
+	outcome, err := p.inTurn(ctx, s, x)
+	p.config.Log.DebugContext(ctx, "execution", slog.String("ending", string(outcome.Ending)), slog.Duration("took", outcome.Duration), slog.Any("error", err))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case err == nil:
+		x.conclude(outcome)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		x.status = canceled
+	default:
+		x.status, x.err = failed, err
 	}
-	if ctx.Err() != nil { // a select takes either of two that are ready
-		return python.Outcome{}, ctx.Err()
+	s.forget()
+	return err
+}
+
+// inTurn runs the execution's code when those ahead have ended, starting
+// Python if need be.
+func (p *SessionPool) inTurn(ctx context.Context, s *poolSession, x *poolExecution) (python.Outcome, error) {
+	if err := s.takeTurn(ctx, x); err != nil {
+		return python.Outcome{}, err
+	}
+	defer func() { <-s.turn }()
+	if !p.start(s, x) {
+		return python.Outcome{Ending: aborted}, nil
 	}
 	if s.python == nil {
-		started, err := p.config.Start(s.ended, s.dir)
+		started, err := p.config.Start(s.ended, s.data())
 		if err != nil {
 			return python.Outcome{}, fmt.Errorf("start Python: %w", err)
 		}
 		s.python = started
 	}
+	q := x.request
 	outcome, err := s.python.Run(ctx, python.Request{Code: q.code, Timeout: q.timeout, MaxStreamBytes: q.maxChars * 4}) // UTF-8 takes four at most
-	p.config.Log.DebugContext(ctx, "execution", slog.String("ending", string(outcome.Ending)), slog.Duration("took", outcome.Duration), slog.Any("error", err))
+	if err == nil && (outcome.Ending == python.Interrupted || outcome.Ending == python.Killed) {
+		p.mu.Lock()
+		s.timeouts++
+		p.mu.Unlock()
+	}
 	return outcome, err
 }
 
-// keep remembers x for getExecution.
-func (p *SessionPool) keep(s *poolSession, x poolExecution) {
+// takeTurn waits for the execution that came before, and then for the turn:
+// one that was canceled while it waited is done before those ahead of it are.
+func (s *poolSession) takeTurn(ctx context.Context, x *poolExecution) error {
+	select {
+	case <-x.ahead:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := ctx.Err(); err != nil { // a select takes either of two that are ready
+		<-s.turn
+		return err
+	}
+	return nil
+}
+
+// start marks the execution as running, unless one before it timed out while
+// it waited.
+func (p *SessionPool) start(s *poolSession, x *poolExecution) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.past = append(s.past, x)
-	s.past = s.past[max(0, len(s.past)-keptExecutions):]
+	if s.timeouts != x.timeouts {
+		return false
+	}
+	x.status = running
+	return true
 }
 
 // getExecution serves GET /executions/{id}.
-func (p *SessionPool) getExecution(w http.ResponseWriter, r *http.Request, identifier string) {
-	s, problem := p.enter(identifier, false)
-	if problem != nil {
-		problem.write(w)
+func (p *SessionPool) getExecution(c *poolCall, s *poolSession) *poolError {
+	id := c.r.PathValue("id")
+	p.mu.Lock()
+	at := slices.IndexFunc(s.executions, func(x *poolExecution) bool { return x.id == id })
+	if at < 0 {
+		p.mu.Unlock()
+		return c.answer(http.StatusNotFound, "No execution available for operation Id: "+id) // a bare string, as the service's container says it
+	}
+	snapshot := *s.executions[at]
+	p.mu.Unlock()
+	return c.answer(http.StatusOK, snapshot.answer(c.version, &c.ids))
+}
+
+// forget drops the oldest of the executions that have ended; the pool's mutex
+// is held.
+func (s *poolSession) forget() {
+	ended := 0
+	for _, x := range s.executions {
+		if !x.pending() {
+			ended++
+		}
+	}
+	s.executions = slices.DeleteFunc(s.executions, func(x *poolExecution) bool {
+		drop := ended > keptExecutions && !x.pending()
+		if drop {
+			ended--
+		}
+		return drop
+	})
+}
+
+// setHeaders sets the headers that an execution's answer carries. The times
+// are in different formats, as they are on the service
+// (Azure-Samples/container-apps-dynamic-sessions-samples,
+// code-interpreter/python/python-response-headers.md).
+func (x *poolExecution) setHeaders(c *poolCall, s *poolSession, took time.Duration) {
+	h := c.w.Header()
+	h.Set("operation-id", x.id)
+	if !c.version.nested {
+		h.Set("Operation-Location", "/executions/"+x.id+"?"+c.r.URL.RawQuery) // without the pool's path, as it was seen
+	}
+	h.Set("X-Ms-Session-Guid", s.guid)
+	if x.result == nil {
 		return
 	}
-	defer p.leave(s)
-	id := r.PathValue("id")
-	p.mu.Lock()
-	past := s.past
-	p.mu.Unlock()
-	for _, x := range past {
-		if x.ID == id {
-			writePoolJSON(w, http.StatusOK, x)
-			return
-		}
-	}
-	writePoolJSON(w, http.StatusNotFound, "No execution available for operation Id: "+id) // a bare string, as the service's container says it
-}
-
-// setPoolHeaders sets the headers that an execution's answer carries. The
-// times are in different formats, as they are on the service.
-func setPoolHeaders(w http.ResponseWriter, r *http.Request, s *poolSession, x poolExecution) {
-	ms := strconv.Itoa(x.Result.Millis)
-	h := w.Header()
-	h.Set("operation-id", x.ID)
-	h.Set("Operation-Location", "/executions/"+x.ID+"?"+r.URL.RawQuery) // without the pool's path, as it was seen
-	h.Set("X-Ms-Session-Guid", s.guid)
-	h.Set("X-Ms-Overall-Execution-Time", ms)
+	ms := strconv.Itoa(x.result.millis)
+	h.Set("X-Ms-Overall-Execution-Time", took.String())
+	h.Set("X-Ms-Container-Execution-Duration", ms)
 	h.Set("X-Ms-Execution-Request-Time", ms+".000000")
+	h.Set("X-Ms-Execution-Read-Response-Time", "0.000000")
 	h.Set("X-Ms-Preparation-Time", "0s")
-}
-
-// settle says an outcome in the service's words.
-func settle(o python.Outcome, limit time.Duration) (status, stderr string) {
-	switch o.Ending {
-	case python.Completed:
-		return "Succeeded", o.Stderr
-	case python.Interrupted:
-		return "Failed", fmt.Sprintf("Request timed out waiting for code execution to complete after %d seconds\n%s", limit/time.Second, o.Stderr)
-	case python.Killed, python.Crashed:
-		return "Failed", "Kernel restarted\n" + o.Stderr
-	}
-	return "Failed", o.Stderr
-}
-
-// encodeValue returns the result for the repr of the last expression: "" for
-// no value, null for None, the repr as it is where it happens to be JSON, as
-// for numbers, and else the repr as a string: "'x'" for the str x, "nan" for
-// the float. The rule is drawn from the examples of the API's specification.
-func encodeValue(repr *string) json.RawMessage {
-	switch {
-	case repr == nil:
-		return json.RawMessage(`""`)
-	case *repr == "None":
-		return json.RawMessage("null")
-	case json.Valid([]byte(*repr)):
-		return json.RawMessage(*repr)
-	}
-	text, _ := json.Marshal(*repr) // a string always has a JSON form
-	return text
-}
-
-// cut returns the first n characters of s.
-func cut(s string, n int) string {
-	for i := range s {
-		if n == 0 {
-			return s[:i]
-		}
-		n--
-	}
-	return s
 }

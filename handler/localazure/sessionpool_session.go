@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,8 +16,8 @@ import (
 // poolSession is one session: what the service calls a container. Nothing of
 // it outlives it; a later call with its identifier gets another one.
 type poolSession struct {
-	guid    string // names the container
-	dir     string
+	guid    string   // names the container
+	root    *os.Root // the session's directory: dataDir in it, and uploads that are under way
 	created time.Time
 	ended   context.Context // ends when the session is taken out of the pool
 	end     context.CancelFunc
@@ -26,11 +26,20 @@ type poolSession struct {
 	python PythonSession // nil until the first execution
 
 	// Guarded by the pool's mutex.
-	calls    int // in progress
-	accessed time.Time
-	idle     *time.Timer     // ends the session, unless there are calls
-	past     []poolExecution // the last executions, oldest first
+	calls      int // in progress
+	accessed   time.Time
+	idle       *time.Timer      // ends the session, unless there are calls
+	executions []*poolExecution // those under way and the last that ended, oldest first
+	timeouts   int              // executions that have run into their limit
+	last       <-chan struct{}  // closed when the last execution that came is done
 }
+
+// dataDir is where a session's files are, in the session's directory. The code
+// sees it as /mnt/data.
+const dataDir = "data"
+
+// data returns the path of the session's files on this machine.
+func (s *poolSession) data() string { return filepath.Join(s.root.Name(), dataDir) }
 
 // enter finds the session and keeps it from expiring until leave is called.
 // If there is none, it allocates one, or says that it is gone.
@@ -42,8 +51,7 @@ func (p *SessionPool) enter(identifier string, allocate bool) (*poolSession, *po
 	case s == nil && !allocate:
 		return nil, poolGone()
 	case s == nil && len(p.sessions) >= p.config.MaxSessions:
-		// The status is the documentation's, the code is made up.
-		return nil, &poolError{http.StatusNotFound, "SessionAllocationFailed", "No more sessions can be allocated in the pool.", ""}
+		return nil, poolFull(p.config.FullStatus)
 	case s == nil:
 		var err error
 		if s, err = p.allocate(identifier); err != nil {
@@ -53,6 +61,14 @@ func (p *SessionPool) enter(identifier string, allocate bool) (*poolSession, *po
 	s.calls++
 	s.accessed = time.Now()
 	return s, nil
+}
+
+// hold is enter for a session that has been entered, and will be left once
+// more.
+func (p *SessionPool) hold(s *poolSession) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.calls++
 }
 
 // leave starts the session's cooldown anew.
@@ -66,20 +82,21 @@ func (p *SessionPool) leave(s *poolSession) {
 	}
 }
 
-// accessed returns when the session was last called.
-func (p *SessionPool) accessed(s *poolSession) time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return s.accessed.UTC()
-}
-
 // allocate makes a session; the pool's mutex is held.
 func (p *SessionPool) allocate(identifier string) (*poolSession, error) {
-	s := &poolSession{guid: "session-" + rand.Text(), created: time.Now().UTC(), turn: make(chan struct{}, 1)}
-	s.dir = filepath.Join(p.config.Dir, s.guid)
-	if err := os.Mkdir(s.dir, 0o700); err != nil {
+	s := &poolSession{guid: newGUID(), created: time.Now().UTC(), turn: make(chan struct{}, 1)}
+	dir := filepath.Join(p.config.Dir, s.guid)
+	if err := os.MkdirAll(filepath.Join(dir, dataDir), 0o700); err != nil {
 		return nil, err
 	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	s.root = root
+	none := make(chan struct{})
+	close(none)
+	s.last = none
 	s.ended, s.end = context.WithCancel(context.Background())
 	s.idle = time.AfterFunc(p.config.Cooldown, func() { p.expire(identifier, s) })
 	p.sessions[identifier] = s
@@ -133,7 +150,15 @@ func (s *poolSession) close() error {
 	if s.python != nil {
 		err = s.python.Close()
 	}
-	return errors.Join(err, os.RemoveAll(s.dir))
+	return errors.Join(err, s.root.Close(), os.RemoveAll(s.root.Name()))
+}
+
+// newGUID returns a random id as the service writes them.
+func newGUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])                      // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // RFC 9562, version 4
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // Close ends all sessions. It is called when requests have ceased.
@@ -147,5 +172,6 @@ func (p *SessionPool) Close() error {
 			errs = append(errs, s.close())
 		}
 	}
+	p.background.Wait()
 	return errors.Join(errs...)
 }

@@ -2,7 +2,6 @@ package bus
 
 // Error conditions, as the service and the specification name them.
 const (
-	condInternal         = "amqp:internal-error"
 	condNotFound         = "amqp:not-found"
 	condNotAllowed       = "amqp:not-allowed"
 	condUnauthorized     = "amqp:unauthorized-access"
@@ -14,7 +13,6 @@ const (
 	condMessageLockLost  = "com.microsoft:message-lock-lost"
 	condSessionLockLost  = "com.microsoft:session-lock-lost"
 	condSessionLocked    = "com.microsoft:session-cannot-be-locked"
-	condDeadLetter       = "com.microsoft:dead-letter"
 )
 
 // refusal is why something is not done: an AMQP error. Nil means success.

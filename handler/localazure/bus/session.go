@@ -1,6 +1,10 @@
 package bus
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 const (
 	// incomingWindow is how many transfers a client may send ahead: in effect
@@ -153,8 +157,12 @@ func (s *session) disposition(f fields) {
 	if f.has(2) {
 		last = field[uint32](f, 2)
 	}
+	ids := []uint32{first}
+	if last != first { // what the client says is in between may be far more than there is
+		ids = slices.DeleteFunc(slices.Sorted(maps.Keys(s.unsettled)), func(id uint32) bool { return id-first > last-first })
+	}
 	code, state := f.composite(4)
-	for id := first; int32(last-id) >= 0 && int32(s.nextDelivery-id) > 0; id++ {
+	for _, id := range ids {
 		d := s.unsettled[id]
 		if d == nil {
 			continue
