@@ -33,7 +33,7 @@ lint: ## gofmt, go vet, staticcheck
 fuzz: ## fuzz what parses foreign bytes, each target for FUZZTIME (10s)
 	@for package in $$(go list ./handler/...); do \
 	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 	  done; \
 	done
 

@@ -128,3 +128,30 @@ func TestSessionFilterComesBackInItsForm(t *testing.T) {
 		})
 	}
 }
+
+// A receiver may settle many deliveries at once, and say more than there are.
+func TestDispositionOfARange(t *testing.T) {
+	b := New(Config{})
+	b.AddQueue(Queue{Name: "q"})
+	ours, _ := net.Pipe()
+	c := newConn(b, ours)
+	c.claims[""] = time.Now().Add(time.Hour)
+	in := appendFrame(nil, kindAMQP, 0, codeBegin, []any{nil, uint32(0), uint32(10), uint32(10)}, nil)
+	in = appendFrame(in, kindAMQP, 0, codeAttach, []any{"l", uint32(0), true, nil, uint8(1), described{uint64(codeSource), []any{"q"}}}, nil)
+	in = appendFrame(in, kindAMQP, 0, codeFlow, []any{uint32(0), uint32(10), uint32(0), uint32(10), uint32(0), uint32(0), uint32(3)}, nil)
+	settle := appendFrame(nil, kindAMQP, 0, codeDisposition,
+		[]any{true, uint32(1), uint32(1 << 31), true, described{uint64(codeAccepted), []any{}}}, nil)
+	b.do(func() {
+		feed(c, in)
+		q, _ := b.queue("q")
+		for range 4 {
+			q.add(&message{amqp: amqp.NewMessage([]byte("m"))})
+		}
+		feed(c, settle)
+	})
+	// Three had credit; the first is left out of the range.
+	if got := b.Counts("q"); got.Delivered != 3 || got.Completed != 2 || got.Locked != 1 || got.Active != 1 {
+		t.Errorf("counts: %+v", got)
+	}
+	_ = b.Close()
+}
