@@ -125,22 +125,45 @@ func (s *Service) Answer(ctx context.Context, q Question, on func(Event)) (Reply
 		return Reply{}, err
 	}
 	reply, entered := Reply{}, false
-	err = s.Store.Update(ctx, key, func(ctx context.Context, data []byte) ([]byte, error) {
-		entered = true
-		if len(data) > maxRecord {
-			return nil, full()
-		}
-		r, err := decode(data)
-		if err != nil {
-			return nil, err
-		}
-		reply, data, err = s.turn(ctx, r, q, on)
-		return data, err
+	err = graceful(ctx, &entered, func() error {
+		return s.Store.Update(ctx, key, func(ctx context.Context, data []byte) ([]byte, error) {
+			entered = true
+			if len(data) > maxRecord {
+				return nil, full()
+			}
+			r, err := decode(data)
+			if err != nil {
+				return nil, err
+			}
+			reply, data, err = s.turn(ctx, r, q, on)
+			return data, err
+		})
 	})
 	if !entered {
 		err = explain(err)
 	}
 	return reply, err
+}
+
+// grace is how long a busy conversation is tried again. Whoever has just been
+// told a turn's outcome may ask for the next one moments before the
+// conversation is free.
+const grace = time.Second
+
+// graceful calls try until it has entered the conversation, or fails for
+// another reason than that it is busy, or grace is over.
+func graceful(ctx context.Context, entered *bool, try func() error) error {
+	for deadline := time.Now().Add(grace); ; {
+		err := try()
+		if *entered || !fault.Is(err, fault.Conflict) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // begin answers the first question of a new conversation. The conversation
@@ -282,9 +305,11 @@ func (s *Service) Delete(ctx context.Context, owner, id string) error {
 		return err
 	}
 	entered := false
-	err = s.Store.Remove(ctx, key, func(ctx context.Context) error {
-		entered = true
-		return s.Sessions.End(ctx, identifier(owner, id))
+	err = graceful(ctx, &entered, func() error {
+		return s.Store.Remove(ctx, key, func(ctx context.Context) error {
+			entered = true
+			return s.Sessions.End(ctx, identifier(owner, id))
+		})
 	})
 	if !entered {
 		err = explain(err)

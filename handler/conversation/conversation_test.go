@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"keyless/handler/agent"
@@ -242,6 +244,30 @@ func TestDeleteMayBeRepeated(t *testing.T) {
 	}
 	if err := r.Delete(t.Context(), "me", id); code(err) != "conversation_not_found" {
 		t.Errorf("Delete of nothing = %v", err)
+	}
+}
+
+func TestATurnThatIsAboutToEndIsWaitedFor(t *testing.T) {
+	for hold, want := range map[time.Duration]string{500 * time.Millisecond: "", 5 * time.Second: "conversation_busy"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			id := r.ask(t, "", "hello").ConversationID
+			entered := make(chan struct{})
+			var first sync.WaitGroup
+			first.Go(func() {
+				_, _ = r.Answer(t.Context(), conversation.Question{Owner: "me", ConversationID: id, Message: "first", Enter: func(context.Context) error {
+					close(entered)
+					time.Sleep(hold)
+					return nil
+				}}, nil)
+			})
+			<-entered
+			_, err := r.Answer(t.Context(), conversation.Question{Owner: "me", ConversationID: id, Message: "second"}, nil)
+			if code(err) != want {
+				t.Errorf("held for %v: %v, want %q", hold, err, want)
+			}
+			first.Wait()
+		})
 	}
 }
 

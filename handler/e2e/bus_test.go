@@ -94,6 +94,25 @@ func (s *serviceBus) GetToken(context.Context, policy.TokenRequestOptions) (azco
 	return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Hour)}, err
 }
 
+// settled waits until so many messages are completed and none is left.
+func (s *serviceBus) settled(t *testing.T, completed int64) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(10 * time.Second)
+	for {
+		c := s.Counts("jobs")
+		if c.Completed == completed && c.Active+c.Locked+c.DeadLettered == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("the queue: %+v", c)
+		}
+	}
+}
+
 // pump runs the host's trigger for the handler at base until the test ends.
 func (s *serviceBus) pump(t *testing.T, base string, client *http.Client) {
 	t.Helper()

@@ -180,13 +180,12 @@ func TestTheLogHoldsNothingPrivate(t *testing.T) {
 	h.send(t, proxied, "POST", "/api/chat", `{"message": 1}`)
 	az.openai.Faults.Set(localazure.Fault{Status: 403})
 	h.chat(t, "private-prompt", id)
-	all := h.stdout.String() + h.stderr.String()
+	all := h.logged(t, 4)
 	for _, secret := range []string{"private", "s3cr3t", "Bearer", "eyJ", az.tokens.Secret} {
 		if strings.Contains(all, secret) {
 			t.Errorf("the log holds %q:\n%s", secret, all)
 		}
 	}
-	requests := 0
 	for line := range strings.Lines(all) {
 		var record struct {
 			Msg          string
@@ -199,17 +198,33 @@ func TestTheLogHoldsNothingPrivate(t *testing.T) {
 			t.Errorf("not a JSON line: %s", line)
 		}
 		if record.Msg == "request" {
-			requests++
 			if record.InvocationID != proxied.headers["X-Azure-Functions-Invocationid"] || record.Traceparent == "" || record.Function != "chat" || record.Status == 0 {
 				t.Errorf("record = %s", line)
 			}
 		}
 	}
-	if requests != 4 {
-		t.Errorf("%d records for 4 requests:\n%s", requests, all)
-	}
 	if !strings.Contains(h.stderr.String(), `"code":"model_forbidden"`) {
 		t.Errorf("a failure of the platform is not on stderr:\n%s", h.stderr)
+	}
+}
+
+// logged returns what the handler wrote once it holds the records of n
+// requests, each of which is written after its answer.
+func (h *handler) logged(t *testing.T, n int) string {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(10 * time.Second)
+	for {
+		all := h.stdout.String() + h.stderr.String()
+		if got := strings.Count(all, `"msg":"request"`); got == n {
+			return all
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("want the records of %d requests:\n%s", n, all)
+		}
 	}
 }
 
