@@ -40,7 +40,7 @@ func (c *control) Read(buf []byte) (int, experimentalsys.Errno) {
 // came from the user's code, which can find this file, and is refused.
 func (c *control) Write(buf []byte) (int, experimentalsys.Errno) {
 	var r report
-	if len(buf) > maxFrame || json.Unmarshal(buf, &r) != nil {
+	if len(buf) > maxReport || json.Unmarshal(buf, &r) != nil {
 		return 0, experimentalsys.EINVAL
 	}
 	if err := c.send(r); err != nil {

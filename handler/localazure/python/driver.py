@@ -25,6 +25,9 @@ import traceback
 import types
 from json import dumps, loads
 
+# The functions below keep these, even if a cell changes those in the module.
+__builtins__ = dict(vars(builtins))
+
 DATA = "/mnt/data"
 LONGEST = 64 * 1024  # characters of a value's repr, and of a traceback
 DEEPEST = 40  # frames of a traceback; formatting all of a runaway recursion takes minutes
@@ -39,13 +42,23 @@ def report(message):
     os.write(control, dumps(message).encode() + b"\n")
 
 
-def arm():
-    """Let an interrupt raise KeyboardInterrupt: only while a cell's code runs."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def ignore(*_):
+    pass
 
 
-def disarm():
-    signal.signal(signal.SIGINT, lambda *_: None)
+class Handler:
+    """What an interrupt calls: something else while a cell's code runs.
+
+    An interrupt can come ahead of any call, so no call may be needed to
+    switch: an assignment to the class's __call__ is none.
+    """
+
+    __call__ = ignore
+
+
+handler = Handler()
+interrupt = signal.default_int_handler  # raises KeyboardInterrupt, without a frame of its own
+signal.default_int_handler = handler  # asyncio takes over from this one only
 
 
 def calibrate(depth):
@@ -90,6 +103,15 @@ class AsyncioFinder:
         return self.loader.create_module(spec)
 
     def exec_module(self, module):
+        try:
+            self.adapt(module)
+        except BaseException:  # interrupted: leave no half of it, so that the next import finds none
+            for name in [name for name in sys.modules if name.startswith("asyncio.")]:
+                del sys.modules[name]
+            sys.meta_path.insert(0, self)
+            raise
+
+    def adapt(self, module):
         self.loader.exec_module(module)
         import selectors
         import time
@@ -161,14 +183,15 @@ def run(number, source, namespace):
     """Run one cell and return what to tell the host."""
     name = f"<cell {number}>"
     linecache.cache[name] = (len(source), None, [line + "\n" for line in source.splitlines()], name)
+    signal.signal(signal.SIGINT, handler)
     settle()
     done = {"cell": number}
     try:
-        arm()
+        Handler.__call__ = interrupt
         done["value"] = evaluate(source, name, namespace)
-        disarm()
+        Handler.__call__ = ignore
     except BaseException as error:  # SystemExit too: it is reported, not obeyed
-        disarm()
+        Handler.__call__ = ignore
         done["traceback"] = describe(error)
     return done
 
@@ -195,13 +218,14 @@ def flush_streams():
 
 
 def main():
-    disarm()
+    signal.signal(signal.SIGINT, handler)
     for depth in range(3):
         calibrate(depth)
     sys.meta_path.insert(0, AsyncioFinder())
     sys.path.append(DATA)
     builtins.exit = builtins.quit = sys.exit
     sys.modules["__main__"] = module = types.ModuleType("__main__", doc=None)
+    module.__builtins__ = builtins
     report({"ready": True})
     first = True
     for line in cells:

@@ -77,21 +77,15 @@ func (c Config) cacheDir() (string, error) {
 	return dir, os.Chmod(dir, 0o700) // fails if it is somebody else's
 }
 
-// Engine starts sessions. It keeps one worker ready, so that a session starts
-// at once. It is safe for concurrent use.
+// Engine starts sessions. It keeps one worker ready (supply.go), so that a
+// session starts at once. It is safe for concurrent use.
 type Engine struct {
 	settings settings
 	log      *slog.Logger
-	spare    chan spare
+	supply   *supply
 	alive    context.Context // until Close
 	stop     context.CancelFunc
 	running  sync.WaitGroup // the goroutines of the engine and of its workers
-}
-
-// spare is a worker that has started, or why it has not.
-type spare struct {
-	process *process
-	err     error
 }
 
 // Open returns an engine, and starts its first worker in the background: in
@@ -112,39 +106,10 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{settings: s, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), spare: make(chan spare)}
+	e := &Engine{settings: s, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler))}
 	e.alive, e.stop = context.WithCancel(context.WithoutCancel(ctx))
-	e.running.Go(e.stock)
+	e.supply = newSupply(e)
 	return e, nil
-}
-
-// stock keeps one worker ready until the engine is closed. Workers start one
-// after the other, so that the first fills the cache for all.
-func (e *Engine) stock() {
-	for e.alive.Err() == nil {
-		process, err := e.startProcess()
-		var gone chan struct{}
-		if err == nil {
-			gone = process.gone
-		}
-		select {
-		case e.spare <- spare{process, err}:
-		case <-gone: // it died while it waited
-		case <-e.alive.Done():
-		}
-	}
-}
-
-// take returns a worker that is ready.
-func (e *Engine) take(ctx context.Context) (*process, error) {
-	select {
-	case s := <-e.spare:
-		return s.process, s.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-e.alive.Done():
-		return nil, ErrClosed
-	}
 }
 
 // Start returns a new session whose code sees the host's directory dir as

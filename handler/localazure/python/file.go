@@ -20,6 +20,9 @@ func (d *dataFS) OpenFile(path string, flag experimentalsys.Oflag, perm fs.FileM
 	if errno != 0 {
 		return nil, errno
 	}
+	if len(d.quota.open) >= maxOpen {
+		return nil, errQuota
+	}
 	if errno := d.admit(name, flag); errno != 0 {
 		return nil, errno
 	}

@@ -56,13 +56,18 @@ func TestFiles(t *testing.T) {
 func TestQuota(t *testing.T) {
 	dir := t.TempDir()
 	s := startIn(t, openEngine(t, Config{MaxBytes: 1 << 20, MaxFiles: 20}), dir)
-	run(t, s, "import os")
+	run(t, s, "import os, zipfile")
 	for _, code := range []string{
 		"for i in range(100): open('f', 'ab').write(bytes(100_000))",
 		"f = open('g', 'wb', buffering=0); f.write(bytes(2_000_000))",
 		"f = open('h', 'wb'); f.truncate(10**12)",
 		"f = open('i', 'wb', buffering=0); f.seek(10**12); f.write(b'x')",
 		"fd = os.open('j', os.O_RDWR | os.O_CREAT); os.pwrite(fd, b'x', 10**12)",
+		"fd = os.open('k', os.O_RDWR | os.O_CREAT); os.posix_fallocate(fd, 0, 10**12)",
+		"with zipfile.ZipFile('z', 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('bomb', bytes(10**7))\nzipfile.ZipFile('z').extractall()",
+		"import gzip, shutil\nwith gzip.open('y', 'w') as f: f.write(bytes(10**7))\nshutil.copyfileobj(gzip.open('y'), open('bomb', 'wb'))",
+		"for i in range(100):\n  with open('l', 'wb') as f: f.write(bytes(100_000))\n  os.rename('l', f'l{i}')",
+		"fs = [open(f'm{i}', 'wb', buffering=0) for i in range(4)]\nfor i in range(100): fs[i % 4].write(bytes(100_000))",
 		"for i in range(100): open(f'n{i}', 'w')",
 		"for i in range(100): os.mkdir(f'd{i}')",
 		"keep = []\nfor i in range(100):\n  f = open('hidden', 'wb', buffering=0); keep.append(f); f.write(bytes(100_000)); os.unlink('hidden')",
@@ -70,7 +75,7 @@ func TestQuota(t *testing.T) {
 		if o := run(t, s, code); o.Ending != Raised || !strings.Contains(o.Stderr, "OSError") {
 			t.Errorf("%q ended as %s with %q, want OSError", code, o.Ending, o.Stderr)
 		}
-		run(t, s, "f = None; keep = None")
+		run(t, s, "f = None; fs = None; keep = None")
 		if used := size(t, dir); used > 1<<20 {
 			t.Errorf("after %q the files have %d bytes, want at most 1 MiB", code, used)
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +57,11 @@ func TestWorkersDieWithTheirParent(t *testing.T) {
 	must(t, parent.Process.Kill())
 	for _, fd := range workers {
 		events := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(events, 10_000); n != 1 {
+		n, err := unix.Poll(events, 10_000)
+		for err == unix.EINTR {
+			n, err = unix.Poll(events, 10_000)
+		}
+		if n != 1 {
 			t.Errorf("a worker still lives (%v)", err)
 		}
 	}
@@ -68,7 +73,7 @@ func TestWorkersInheritNothing(t *testing.T) {
 	must(t, err)
 	defer secret.Close()
 	e := openEngine(t, Config{})
-	p, err := e.take(t.Context())
+	p, err := e.supply.take(t.Context())
 	must(t, err)
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))
 	if err != nil || len(environ) != 0 {
@@ -89,7 +94,7 @@ func TestWorkersInheritNothing(t *testing.T) {
 
 func TestSpareThatDiesIsReplaced(t *testing.T) {
 	e := openEngine(t, Config{})
-	p, err := e.take(t.Context())
+	p, err := e.supply.take(t.Context())
 	must(t, err)
 	must(t, unix.Kill(p.pid, unix.SIGKILL))
 	<-p.gone
@@ -102,5 +107,56 @@ func TestSpareThatDiesIsReplaced(t *testing.T) {
 	}
 	if got := value(t, s, "1+1"); got != "2" {
 		t.Errorf("then 1+1 is %s", got)
+	}
+}
+
+// TestWorkerMemoryIsBounded has code make the worker itself, not Python,
+// allocate.
+func TestWorkerMemoryIsBounded(t *testing.T) {
+	const pythons, limit = 64 << 20, 512 << 20
+	s := startIn(t, openEngine(t, Config{MemoryLimit: pythons}), t.TempDir())
+	run(t, s, find)
+	for _, c := range []struct {
+		code string
+		last time.Duration
+	}{
+		{`x = b'{"stdout":"' + b'eHh4' * 200_000 + b'"}'` + "\nfd = control(); assert fd\nwhile True: os.write(fd, x)", 2 * time.Second},
+		{`x = b'{"done":{"cell":%d,"value":"' % cell() + b'x' * 10**6 + b'"}}'` + "\nfd = control(); assert fd\nwhile True: os.write(fd, x)", 2 * time.Second},
+		{"x = bytes(10**7)\nwhile True: os.write(1, x)", 300 * time.Millisecond},
+		{"while True: os.write(1, b'x')", 300 * time.Millisecond},
+		{"with open('f', 'wb') as f: f.write(bytes(10**7))\nwhile True: open('f', 'rb').read()", 300 * time.Millisecond},
+		{"while True: os.stat('f')", 300 * time.Millisecond},
+		{"while True: os.listdir()", 300 * time.Millisecond},
+		{"keep = []\nwhile True: keep.append(os.scandir()); next(keep[-1])", 300 * time.Millisecond},
+		{"import select\nwhile True: select.select(range(3), [], [], 0)", 300 * time.Millisecond},
+	} {
+		o := runFor(t, s, c.code, c.last)
+		if s.process == nil {
+			t.Fatalf("%q ended as %s", c.code, o.Ending)
+		}
+		if peak := peakMemory(t, s.process.pid); peak > limit {
+			t.Errorf("after %q the worker has taken %d MiB", c.code, peak>>20)
+		}
+	}
+	t.Logf("at most %d MiB", peakMemory(t, s.process.pid)>>20)
+}
+
+// peakMemory returns the most memory a process has had, in bytes.
+func peakMemory(t *testing.T, pid int) (peak int64) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	must(t, err)
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	_, err = fmt.Sscan(after, &peak)
+	must(t, err)
+	return peak << 10 // the kernel says kB
+}
+
+func TestPlantedPipesAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	must(t, unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
+	s := startIn(t, openEngine(t, Config{}), dir)
+	for _, code := range []string{"open('pipe')", "open('pipe', 'w')", "import os; os.open('pipe', os.O_RDWR | os.O_NONBLOCK)"} {
+		refused(t, s, code)
 	}
 }

@@ -12,8 +12,9 @@ import (
 // line, of a bounded length.
 
 const (
-	maxFrame = 16 << 20 // bytes; a frame beyond it ends the worker
-	maxCode  = 2 << 20  // bytes; JSON needs up to six times as much
+	maxFrame  = 16 << 20 // bytes; a frame beyond it ends the worker
+	maxCode   = 2 << 20  // bytes; JSON needs up to six times as much
+	maxReport = 1 << 20  // bytes, from the driver: 64 Ki characters, of which JSON needs up to twelve for each
 )
 
 // order is what the engine tells a worker. One field is set.

@@ -26,6 +26,9 @@ func openEngine(t testing.TB, c Config) *Engine {
 	if c.CacheDir == "" {
 		c.CacheDir = sharedCache
 	}
+	if c.MemoryLimit == 0 {
+		c.MemoryLimit = 64 << 20 // the race detector takes a multiple of it
+	}
 	c.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	e, err := Open(t.Context(), c)
 	if errors.Is(err, ErrNoPython) {

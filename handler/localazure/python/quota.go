@@ -8,8 +8,12 @@ import (
 )
 
 // errQuota is what the code gets when a quota is used up. wazero knows no
-// ENOSPC.
+// ENOSPC and no EMFILE.
 const errQuota = experimentalsys.EIO
+
+// maxOpen bounds the files that are open at once: each takes memory of the
+// worker's, beside what the code can have, and the worker needs some itself.
+const maxOpen = 512
 
 // quota bounds the space that a directory takes. It keeps a lower bound of
 // what is left: growth is taken off, what is deleted is not put back. Only

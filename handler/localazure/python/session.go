@@ -88,7 +88,7 @@ func (s *Session) revive(ctx context.Context) error {
 	if s.process != nil {
 		return nil
 	}
-	p, err := s.engine.take(ctx)
+	p, err := s.engine.supply.take(ctx)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ type worker struct {
 	data        *dataFS
 	module      api.Module
 	ready       bool
+	running     int     // number of the cell that runs; 0: none
+	held        *report // how it ended, as the driver says
 	stdout      stream
 	stderr      stream
 }
@@ -104,9 +106,23 @@ func (w *worker) open(dir string) error {
 }
 
 // nextCell waits for the next cell and returns it as a frame for the driver.
+//
+// Only here, where the driver waits, is the end of the cell before reported.
+// Any code can write such a report to the driver's file; it cannot run on
+// behind it, beyond its time limit, for that nobody would notice.
 func (w *worker) nextCell() ([]byte, error) {
+	if w.running != 0 && w.held == nil {
+		return nil, errors.New("a cell runs: this is its code that reads, not the driver")
+	}
+	if w.held != nil {
+		w.interrupter.end()
+		if err := writeFrame(w.engine, w.held); err != nil {
+			return nil, err
+		}
+	}
 	w.collector.collect()
 	next := <-w.cells
+	w.running, w.held = next.Number, nil
 	w.stdout.left, w.stderr.left = next.MaxStreamBytes, next.MaxStreamBytes
 	w.data.forget()
 	w.interrupter.begin(next.Number)
@@ -116,6 +132,7 @@ func (w *worker) nextCell() ([]byte, error) {
 
 // fromDriver handles what the driver, or somebody who found its file, says.
 func (w *worker) fromDriver(r report) error {
+	w.collector.collect() // each report may have been a large one
 	switch {
 	case r.Picture && !w.ready:
 		w.interrupter.picture(w.memory())
@@ -126,9 +143,8 @@ func (w *worker) fromDriver(r report) error {
 		w.collector.takeOver()
 		w.ready = true
 		return writeFrame(w.engine, r)
-	case r.Done != nil:
-		w.interrupter.end()
-		return writeFrame(w.engine, r)
+	case r.Done != nil && r.Done.Cell == w.running:
+		w.held = &r
 	}
 	return nil
 }
