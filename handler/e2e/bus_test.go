@@ -24,6 +24,7 @@ import (
 	"keyless/handler/localazure"
 	"keyless/handler/localazure/bus"
 	"keyless/handler/localazure/trigger"
+	"keyless/handler/queue"
 )
 
 // serviceBus is a Service Bus namespace with the jobs' queue: a broker behind
@@ -94,15 +95,39 @@ func (s *serviceBus) GetToken(context.Context, policy.TokenRequestOptions) (azco
 	return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Hour)}, err
 }
 
+func (s *serviceBus) dial(ctx context.Context) (net.Conn, error) {
+	dialer := tls.Dialer{Config: &tls.Config{RootCAs: s.roots}}
+	return dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.namespace, "5671"))
+}
+
+// send puts a message into the queue, as anyone may who has the role.
+func (s *serviceBus) send(t *testing.T, id string, body []byte) {
+	t.Helper()
+	sender, err := queue.New(queue.Config{Namespace: s.namespace, Queue: "jobs", Credential: s, Dial: s.dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sender.Close(t.Context()) }()
+	if err := sender.Send(t.Context(), queue.Message{ID: id, Session: id, Body: body}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // settled waits until so many messages are completed and none is left.
 func (s *serviceBus) settled(t *testing.T, completed int64) {
 	t.Helper()
+	s.await(t, func(c bus.Counts) bool { return c.Completed == completed && c.Active+c.Locked+c.DeadLettered == 0 })
+}
+
+// await waits until the queue is as it should be.
+func (s *serviceBus) await(t *testing.T, is func(bus.Counts) bool) {
+	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for {
 		c := s.Counts("jobs")
-		if c.Completed == completed && c.Active+c.Locked+c.DeadLettered == 0 {
+		if is(c) {
 			return
 		}
 		select {
@@ -118,10 +143,7 @@ func (s *serviceBus) pump(t *testing.T, base string, client *http.Client) {
 	t.Helper()
 	p, err := trigger.New(trigger.Config{Namespace: s.namespace, Queue: "jobs", Credential: s, Handler: base, Function: "run-job",
 		MaxConcurrentSessions: 8, SessionIdleTimeout: 200 * time.Millisecond, MaxAutoLockRenewal: 28 * time.Minute, Client: client,
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			dialer := tls.Dialer{Config: &tls.Config{RootCAs: s.roots}}
-			return dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.namespace, "5671"))
-		}})
+		Dial: s.dial})
 	if err != nil {
 		t.Fatal(err)
 	}
