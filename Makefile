@@ -11,7 +11,7 @@ PYTHON  := handler/localazure/python/assets/python.wasm
 FUZZTIME := 10s
 AZURITE := .cache/azurite/node_modules/azurite/package.json
 
-.PHONY: help run test lint fuzz bench dist start python azurite clean
+.PHONY: help run test lint fuzz bench dist start deploy python azurite clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,16 @@ start: dist python ## run under the Functions host (needs Azure Functions Core T
 	@test -f local.settings.json || cp local.settings.json.example local.settings.json
 	@cp local.settings.json dist/
 	func start --script-root dist
+
+deploy: dist ## deploy to Azure with azd; or with az and func: make deploy NAME=<name> LOCATION=<region>
+ifdef NAME
+	az deployment sub create --name keyless-$(NAME) --location $(LOCATION) --template-file infra/main.bicep \
+	  --parameters environmentName=$(NAME) location=$(LOCATION) --output none
+	app=$$(az functionapp list --resource-group rg-$(NAME) --query '[0].name' --output tsv); \
+	  cd dist && func azure functionapp publish "$$app" --custom --no-build
+else
+	azd up
+endif
 
 python: $(PYTHON) ## fetch the WebAssembly build of CPython that the local sandbox runs
 
