@@ -53,11 +53,11 @@ start: dist python ## run under the Functions host (needs Azure Functions Core T
 	@cp local.settings.json dist/
 	func start --script-root dist
 
-deploy: dist ## deploy to Azure with azd; or with az and func: make deploy NAME=<name> LOCATION=<region>
-ifdef NAME
-	az deployment sub create --name keyless-$(NAME) --location $(LOCATION) --template-file infra/main.bicep \
-	  --parameters environmentName=$(NAME) location=$(LOCATION) --output none
-	app=$$(az functionapp list --resource-group rg-$(NAME) --query '[0].name' --output tsv); \
+deploy: dist ## deploy to Azure with azd; or with az and func: make deploy APP=<name> REGION=<region>
+ifdef APP
+	az deployment sub create --name keyless-$(APP) --location $(REGION) --template-file infra/main.bicep \
+	  --parameters environmentName=$(APP) location=$(REGION) --output none
+	app=$$(az functionapp list --resource-group rg-$(APP) --query '[0].name' --output tsv); \
 	  cd dist && func azure functionapp publish "$$app" --custom --no-build
 else
 	azd up
