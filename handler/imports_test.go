@@ -25,6 +25,7 @@ var only = map[string]struct {
 	"llm":          {[]string{"fault", "agent"}, "adapters do not know each other"},
 	"store":        {[]string{"fault"}, "adapters do not know each other"},
 	"interpreter":  {[]string{"fault", "agent", "sessions"}, "it is what joins a tool to the session pool, and no more"},
+	"doctor":       {[]string{"fault"}, "it is handed calls to make, and maps their fault codes"},
 	"queue":        {[]string{"fault"}, "adapters do not know each other"},
 	"jobs":         {[]string{"fault", "agent", "conversation"}, "a use case declares what it needs of adapters"},
 	"conversation": {[]string{"fault", "agent"}, "a use case declares what it needs of adapters"},

@@ -43,17 +43,17 @@ type App struct {
 	conversations *conversation.Service
 	jobs          *jobs.Service // nil: no queue is configured
 	services      *services
+	getenv        func(string) string // for the report on the identity
 }
 
 // New builds the app from its configuration. It does no I/O: the host is
 // waiting for an answer to its ping.
-// dialBus opens connections to Service Bus; nil: as the namespace says.
-func New(c Config, dialBus Dial, log *slog.Logger) (*App, error) {
-	s, err := newServices(c, dialBus, log)
+func New(c Config, o Options, log *slog.Logger) (*App, error) {
+	s, err := newServices(c, o.DialBus, log)
 	if err != nil {
 		return nil, err
 	}
-	return &App{config: c, log: log, services: s, conversations: s.conversations, jobs: s.jobs}, nil
+	return &App{config: c, log: log, services: s, conversations: s.conversations, jobs: s.jobs, getenv: o.Getenv}, nil
 }
 
 // Dial opens a connection.
@@ -93,7 +93,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	a, err := New(config, o.DialBus, log)
+	a, err := New(config, o, log)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

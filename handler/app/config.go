@@ -101,6 +101,11 @@ func LoadConfig(getenv func(string) string, local bool) (Config, error) {
 	return c, errors.Join(e.problems...)
 }
 
+// SettingError is what is wrong with one setting.
+type SettingError struct{ Name, Problem string }
+
+func (e *SettingError) Error() string { return e.Name + " " + e.Problem }
+
 // environment reads settings and gathers what is wrong with them.
 type environment struct {
 	getenv   func(string) string
@@ -108,7 +113,7 @@ type environment struct {
 }
 
 func (e *environment) problem(name, format string, args ...any) {
-	e.problems = append(e.problems, fmt.Errorf("%s %s", name, fmt.Sprintf(format, args...)))
+	e.problems = append(e.problems, &SettingError{name, fmt.Sprintf(format, args...)})
 }
 
 // text returns a setting or its default.

@@ -35,6 +35,7 @@ func (a *App) routes() []route {
 			"GET": a.getConversation, "DELETE": a.deleteConversation}},
 		{"jobs", "/api/jobs/{id?}", "function", map[string]handler{
 			"GET": a.getJobs, "POST": a.submitJob, "DELETE": a.cancelJob}},
+		{"identity", "/api/identity", "function", map[string]handler{"GET": a.identity}},
 		{"health", "/api/health", "anonymous", map[string]handler{"GET": a.health}},
 	}
 }

@@ -58,6 +58,13 @@ func (i Interpreter) End(ctx context.Context, identifier string) error {
 	return explain(i.Pool.DeleteSession(ctx, identifier))
 }
 
+// Check asks the pool what it offers, and touches no session. It proves the
+// endpoint, the identity and the role. Errors are classified.
+func Check(ctx context.Context, pool *sessions.Client) error {
+	_, err := pool.Metadata(ctx)
+	return explain(err)
+}
+
 type runPython struct {
 	pool       Pool
 	identifier string
