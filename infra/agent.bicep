@@ -15,7 +15,7 @@ param modelVersion string = '2025-08-07'
 param modelCapacity int = 100
 
 @allowed(['Cognitive Services OpenAI User', 'Cognitive Services User'])
-param openAiRole string = 'Cognitive Services OpenAI User'
+param openAiRole string = 'Cognitive Services User'
 
 param signInClientId string = ''
 param developerPrincipalId string = ''

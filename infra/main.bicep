@@ -25,9 +25,9 @@ param modelVersion string = '2025-08-07'
 @description('Thousands of tokens a minute, within the quota of the subscription.')
 param modelCapacity int = 100
 
-@description('What the app may do at Azure OpenAI. The first is enough for it; the second opens the other Azure AI services of the account too.')
+@description('What the app may do at Azure OpenAI. The first is enough for this app; the second, the default, opens the other Azure AI services of the account too.')
 @allowed(['Cognitive Services OpenAI User', 'Cognitive Services User'])
-param openAiRole string = 'Cognitive Services OpenAI User'
+param openAiRole string = 'Cognitive Services User'
 
 @description('The client id of an app registration: callers must then sign in with Microsoft Entra ID. Empty: function keys alone.')
 param signInClientId string = ''

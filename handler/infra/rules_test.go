@@ -205,7 +205,7 @@ func TestPrincipals(t *testing.T) {
 		t.Error("a developer has roles whether asked for or not")
 	}
 	for _, path := range []string{"main.bicep", "agent.bicep"} {
-		if role := templates[path].get(t, "param", "openAiRole").value; role != "'Cognitive Services OpenAI User'" {
+		if role := templates[path].get(t, "param", "openAiRole").value; role != "'Cognitive Services User'" {
 			t.Errorf("in infra/%s the role at Azure OpenAI is %v", path, role)
 		}
 		if id := templates[path].get(t, "param", "developerPrincipalId").value; id != "''" {
