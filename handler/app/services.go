@@ -43,7 +43,7 @@ func newServices(c Config, dialBus Dial, log *slog.Logger) (*services, error) {
 	s := &services{clients: clients, scopes: []string{c.OpenAIAudience, c.PoolAudience}, conversations: conversations}
 	if s.queue != nil {
 		s.jobs = &jobs.Service{Store: s.records, Sender: sender{s.queue}, Turns: background(conversations, c.JobTurnTime),
-			TurnTime: c.JobTurnTime, Now: time.Now}
+			TurnTime: c.JobTurnTime, Now: time.Now, Log: log}
 	}
 	return s, nil
 }

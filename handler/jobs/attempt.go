@@ -55,6 +55,9 @@ func (s *Service) attempt(ctx context.Context, r *record) (wait time.Duration, e
 		Limit: time.Duration(r.TimeoutSeconds) * time.Second, Enter: a.enter, Leave: a.leave,
 	}, a.event)
 	a.stopWatching()
+	if err != nil && a.number > 0 {
+		s.Log.WarnContext(ctx, "attempt of a job failed", "job", a.id, "attempt", a.number, "canceled", a.canceled, "error", err)
+	}
 	switch {
 	case errors.Is(err, errOver), errors.Is(err, errOvertaken):
 		return 0, nil

@@ -13,6 +13,7 @@ package jobs
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"keyless/handler/agent"
@@ -118,6 +119,8 @@ type Service struct {
 	// TurnTime bounds an attempt at a message's turn. It has to end well
 	// before the queue's lock renewal does.
 	TurnTime time.Duration
-	// Pause waits between tries of [Service.Work]; nil waits for real.
-	Now func() time.Time
+	Now      func() time.Time
+	// Log hears of attempts that failed, whole: the job's record tells its
+	// owner only what is safe to show.
+	Log *slog.Logger
 }

@@ -86,7 +86,8 @@ func newRig(t *testing.T) *rig {
 	}}}
 	r.turns = &conversation.Service{Store: dir, Sessions: r.sandbox, HistoryTokens: 1000, Now: time.Now,
 		Agent: &agent.Agent{Limits: agent.DefaultLimits(), Log: slog.New(slog.DiscardHandler)}}
-	r.Service = &jobs.Service{Store: dir, Sender: r.queue, Turns: r.turns, TurnTime: time.Minute, Now: time.Now}
+	r.Service = &jobs.Service{Store: dir, Sender: r.queue, Turns: r.turns, TurnTime: time.Minute, Now: time.Now,
+		Log: slog.New(slog.DiscardHandler)}
 	return r
 }
 
