@@ -3,6 +3,7 @@ package sessions
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -13,13 +14,14 @@ func FuzzDecodeFiles(f *testing.F) {
 	f.Add([]byte(`[{"filename":"a","properties":{"size":1}}]`))
 	f.Add([]byte(`{"properties":{"filename":"a"}}`))
 	f.Add([]byte(` [null]`))
+	f.Add([]byte(`{"value":[{"name":"a","directory":"...."}]}`)) // a name like any other
 	f.Fuzz(func(t *testing.T, data []byte) {
 		files, _, err := decodeFiles(data, "dir")
 		if err != nil && (!errors.Is(err, ErrProtocol) || files != nil) {
 			t.Fatalf("files %v, error %v", files, err)
 		}
 		for _, file := range files {
-			if file.Size < 0 || strings.HasPrefix(file.Directory, "/") || strings.HasPrefix(file.Directory, "..") {
+			if file.Size < 0 || strings.HasPrefix(file.Directory, "/") || slices.Contains(strings.Split(file.Directory, "/"), "..") {
 				t.Fatalf("file %+v", file)
 			}
 		}
