@@ -30,7 +30,7 @@ lint: ## gofmt, go vet, staticcheck
 	GOOS=darwin GOARCH=arm64 go vet ./handler/local
 	GOOS=windows GOARCH=amd64 go vet ./handler/local
 
-fuzz: ## fuzz what parses foreign bytes, each target for FUZZTIME (10s)
+fuzz: ## fuzz what parses foreign bytes, each target for FUZZTIME (10s; or 1000x: so many inputs)
 	@for package in $$(go list ./handler/...); do \
 	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
 	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
