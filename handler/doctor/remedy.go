@@ -159,7 +159,7 @@ func (p *patient) explainAway(d *Finding) bool {
 	case (refused || silent) && p.target.misshapen() != "":
 		d.Problem, d.Commands = WrongEndpoint, p.target.show()
 		d.Cause = p.target.misshapen() + " " + d.Cause
-	case silent && p.address.absent:
+	case silent && d.UpstreamID == "" && p.address.absent: // one that answered is there, behind a proxy
 		d.Problem, d.Commands = WrongEndpoint, p.target.show()
 		d.Cause = fmt.Sprintf("There is no host %s. Correct the endpoint, or, if it is private, give this network its DNS zone.", p.target.host())
 	case (refused || silent) && p.address.private.IsValid():

@@ -115,21 +115,30 @@ func (s *Sender) notFound() *fault.Error {
 		"There is no Service Bus queue %s. Create it, or correct the setting that names it.", s.place)
 }
 
-// unknown ends the message of an error after which the message may be in the
-// queue.
-const unknown = " Whether the job was taken is not known; it is safe to repeat the request with the same Idempotency-Key."
+// Codes of errors after which a message may be in the queue.
+const (
+	codeTimeout     = "queue_timeout"
+	codeUnreachable = "queue_unreachable"
+)
 
-// codeTimeout is the code of an answer that did not come.
-const codeTimeout = "queue_timeout"
+// uncertain says of a send's error, where it is so, that the message may be in
+// the queue all the same.
+func uncertain(err error) error {
+	f, ok := errors.AsType[*fault.Error](err)
+	if ok && (f.Code == codeTimeout || f.Code == codeUnreachable) {
+		f.Message += " Whether the job was taken is not known; it is safe to repeat the request with the same Idempotency-Key."
+	}
+	return err
+}
 
 func (s *Sender) slow() *fault.Error {
-	f := fault.New(fault.Unavailable, codeTimeout, "The queue did not answer within %v."+unknown, s.cfg.Timeout)
+	f := fault.New(fault.Unavailable, codeTimeout, "The queue did not answer within %v.", s.cfg.Timeout)
 	f.RetryAfter = shortPause
 	return f
 }
 
 func unreachable() *fault.Error {
-	f := fault.New(fault.Unavailable, "queue_unreachable", "The connection to the queue failed."+unknown)
+	f := fault.New(fault.Unavailable, codeUnreachable, "The connection to the queue failed.")
 	f.RetryAfter = shortPause
 	return f
 }

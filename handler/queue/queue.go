@@ -151,9 +151,9 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 	if len(m.Body) > MaxBody {
 		return tooLarge()
 	}
-	return s.do(ctx, func(ctx context.Context, c *client) error {
+	return uncertain(s.do(ctx, func(ctx context.Context, c *client) error {
 		return c.sender.SendMessage(ctx, m.wire(), nil)
-	})
+	}))
 }
 
 // wire returns m as azservicebus wants it. The trace context goes where the
