@@ -61,12 +61,14 @@ func (s *Service) attempt(ctx context.Context, r *record) (wait time.Duration, e
 	switch {
 	case errors.Is(err, errOver), errors.Is(err, errOvertaken):
 		return 0, nil
-	case a.number == 0 && err != nil:
+	case a.number == 0: // it was not entered
 		return s.kept(ctx, r, err)
-	case a.number > 0 && a.wait == 0 && !errors.Is(err, errUnrecorded):
+	case errors.Is(err, errUnrecorded):
+		return pollTime, err
+	case a.wait == 0: // it has ended, and the record says how
 		return 0, nil
 	}
-	return max(a.wait, pollTime), err
+	return a.wait, err
 }
 
 // limit bounds an attempt, so that one that hangs ends before its lock does.
