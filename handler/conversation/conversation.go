@@ -275,7 +275,7 @@ func (s *Service) Interrupt(ctx context.Context, owner, id string) error {
 
 func (s *Service) newRecord(owner string) *record {
 	now := s.Now().UTC()
-	return &record{ID: strings.ToLower(rand.Text()), Owner: owner, CreatedAt: now, UpdatedAt: now}
+	return &record{ID: NewID(), Owner: owner, CreatedAt: now, UpdatedAt: now}
 }
 
 // Get returns a page of a conversation: at most limit of the turns before
@@ -363,13 +363,24 @@ func full() *fault.Error {
 		"This conversation has grown to its bound of %d MiB. Begin a new one.", maxRecord>>20)
 }
 
-// recordKey returns where the conversation is stored. The owner is part of
-// it, so that another's conversation cannot be found at all.
+// NewID returns a new id, of a conversation or a job: 130 random bits.
+func NewID() string { return strings.ToLower(rand.Text()) }
+
+// ValidID reports whether id has the form of an id.
+func ValidID(id string) bool {
+	return len(id) == 26 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}
+
+// Folder returns where an owner's records of a kind are stored. The owner is
+// part of it, so that another's record cannot be found at all.
+func Folder(kind, owner string) string { return kind + "/" + digest("owner", owner)[:32] }
+
+// recordKey returns where the conversation is stored.
 func recordKey(owner, id string) (string, error) {
-	if len(id) != 26 || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz234567") != "" {
+	if !ValidID(id) {
 		return "", notFound()
 	}
-	return fmt.Sprintf("conversations/%s/%s.json", digest("owner", owner)[:32], id), nil
+	return Folder("conversations", owner) + "/" + id + ".json", nil
 }
 
 // identifier returns the conversation's identifier in the session pool. Whoever

@@ -229,7 +229,7 @@ func TestLifecycle(t *testing.T) {
 	if want := (map[string]any{"'${stateName}/conversations/'": "30", "'${stateName}/jobs/'": "8"}); !maps.Equal(got, want) {
 		t.Errorf("state ends after %v days, want %v", got, want)
 	}
-	for path, prefix := range map[string]string{"jobs/record.go": `"jobs/`, "conversation/conversation.go": `"conversations/`} {
+	for path, prefix := range map[string]string{"jobs/record.go": `Folder("jobs"`, "conversation/conversation.go": `Folder("conversations"`} {
 		if text, err := os.ReadFile(root + "/handler/" + path); err != nil || !strings.Contains(string(text), prefix) {
 			t.Errorf("handler/%s keeps nothing in %s (%v)", path, prefix, err)
 		}

@@ -2,11 +2,10 @@ package jobs
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 
+	"keyless/handler/conversation"
 	"keyless/handler/fault"
 )
 
@@ -35,7 +34,7 @@ func (r *record) same(asked Request) (Job, error) {
 
 // load reads the record of the owner's job. One that has expired is gone.
 func (s *Service) load(ctx context.Context, owner, id string) (*record, error) {
-	if !wellFormed(id) {
+	if !conversation.ValidID(id) {
 		return nil, notFound()
 	}
 	data, err := s.Store.Get(ctx, recordKey(owner, id))
@@ -55,7 +54,7 @@ func (s *Service) load(ctx context.Context, owner, id string) (*record, error) {
 // edit changes the record of the owner's job by fn, which may be called again.
 // fn's error ends the edit. It returns the record as it then is.
 func (s *Service) edit(ctx context.Context, owner, id string, fn func(r *record) error) (*record, error) {
-	if !wellFormed(id) {
+	if !conversation.ValidID(id) {
 		return nil, notFound()
 	}
 	var r *record
@@ -83,15 +82,10 @@ func decodeRecord(data []byte) (*record, error) {
 	return &r, nil
 }
 
-// recordKey returns where a job is stored. The owner is part of it, so that
-// another's job cannot be found at all.
+// recordKey returns where a job is stored.
 func recordKey(owner, id string) string { return folder(owner) + "/" + id + ".json" }
 
-func folder(owner string) string { return "jobs/" + hex.EncodeToString(digest("owner", owner))[:32] }
-
-func wellFormed(id string) bool {
-	return len(id) == 26 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz234567") == ""
-}
+func folder(owner string) string { return conversation.Folder("jobs", owner) }
 
 func notFound() *fault.Error {
 	return fault.New(fault.NotFound, "job_not_found", "There is no such job. Jobs are kept for %d days.", int(retention.Hours()/24))

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
@@ -37,7 +36,7 @@ func (s *Service) Submit(ctx context.Context, r Request) (Job, error) {
 	if err := r.check(); err != nil {
 		return Job{}, err
 	}
-	id := strings.ToLower(rand.Text())
+	id := conversation.NewID()
 	if r.IdempotencyKey != "" {
 		id = derivedID(r.Owner, r.IdempotencyKey)
 		if known, err := s.load(ctx, r.Owner, id); err == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"keyless/handler/conversation"
 	"keyless/handler/fault"
 )
 
@@ -79,7 +80,7 @@ func (s *Service) admit(ctx context.Context, body []byte) (*record, error) {
 
 // whole reports whether a record from a message is one that Submit made.
 func (r *record) whole() bool {
-	return wellFormed(r.ID) && wellFormed(r.ConversationID) && r.Owner != "" && r.State == Queued &&
+	return conversation.ValidID(r.ID) && conversation.ValidID(r.ConversationID) && r.Owner != "" && r.State == Queued &&
 		(r.Code == "") != (r.Message == "") && r.MaxAttempts > 0
 }
 
