@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -106,7 +105,7 @@ func (s *standIns) pool(ctx context.Context) error {
 		return fmt.Errorf("start Python: %w", err)
 	}
 	s.closers = append(s.closers, engine.Close)
-	files, err := os.MkdirTemp("", "keyless-sessions-")
+	files, err := sessionsDir(os.TempDir())
 	if err != nil {
 		return fmt.Errorf("make a directory for the sessions' files: %w", err)
 	}
@@ -218,17 +217,4 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
-}
-
-// cacheDir returns a directory of this user that outlives the run.
-func cacheDir(name string) (string, error) {
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find a directory to keep things in (set XDG_CACHE_HOME or HOME): %w", err)
-	}
-	dir := filepath.Join(base, "keyless", name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make %s: %w", dir, err)
-	}
-	return dir, nil
 }
